@@ -32,6 +32,10 @@ class CorpusError(ValueError):
     """A corpus that is missing, incomplete or not what its manifest says."""
 
 
+class Incompatible(ValueError):
+    """Choices that don't go together; the cell's row says why it was skipped."""
+
+
 class Unsupported(RuntimeError):
     """This machine lacks a tool or a privilege; the cell's row says which, and isn't a failure."""
 

@@ -34,7 +34,8 @@ def assign_flows(fields: Fields, client: Network | None = None) -> Flows:
     """Number the flows and tell directions.
 
     Up is from the client: an address inside ``client`` where exactly one end is; else the sender of the
-    flow's first packet. A fragment after the first, or any packet that wasn't parsed, has flow -1 and isn't up.
+    flow's first packet. A fragment after the first, or any packet that wasn't parsed, has flow -1 and
+    isn't up.
     """
     count = len(fields)
     ends = np.zeros((count, 40), np.uint8)
@@ -58,9 +59,7 @@ def assign_flows(fields: Fields, client: Network | None = None) -> Flows:
     return Flows(index, up, flows, first)
 
 
-def _inside(
-    addresses: NDArray[np.uint8], version: NDArray[np.uint8], network: Network
-) -> NDArray[np.bool_]:
+def _inside(addresses: NDArray[np.uint8], version: NDArray[np.uint8], network: Network) -> NDArray[np.bool_]:
     """Tell which addresses, uint8 [n, 16], lie in the network."""
     width = network.max_prefixlen // 8
     mask = np.frombuffer(network.netmask.packed, np.uint8)

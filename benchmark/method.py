@@ -113,6 +113,43 @@ class Tokenization(Protocol):
         """Read what ``save`` wrote."""
 
 
+class Writer(Protocol):
+    """Writes a batch of traces token by token, one row a trace; knows what may come next in each."""
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Return the legal next tokens, bool [rows, vocabulary]; a token the writer draws itself stands alone."""
+
+    def columns(self) -> IntArray:
+        """Return the state after the last token, int64 [rows, columns]; see ``StatefulTokenization.columns``."""
+
+    def push(self, tokens: IntArray) -> NDArray[np.bool_]:
+        """Take one token a row, int64 [rows]; return which rows have ended."""
+
+    def keep(self, rows: IntArray) -> None:
+        """Go on with these rows only."""
+
+    def trace(self, row: int, condition: Condition, name: str, seed: int) -> Trace:
+        """Return what a row has written so far as a valid trace."""
+
+
+@runtime_checkable
+class StatefulTokenization(Tokenization, Protocol):
+    """A tokenization with a state that a network should see at every position, and that keeps its own time.
+
+    columns: name and number of values of each state column; a value is below its number.
+    drawn: bool [vocabulary], tokens that the writer draws itself, so that no loss is taken on them.
+    """
+
+    columns: Sequence[tuple[str, int]]
+    drawn: NDArray[np.bool_]
+
+    def encode_with_columns(self, trace: Trace, condition: Condition) -> tuple[IntArray, IntArray]:
+        """Return tokens [n] and the state after each, [n, columns], as seen by one who was told ``condition``."""
+
+    def writer(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> Writer:
+        """Start one trace a condition; a row's result depends on its own condition and seed alone."""
+
+
 @runtime_checkable
 class Generator(Protocol):
     """A method that learns from labelled traces and samples traces for conditions.

@@ -45,6 +45,7 @@ class Evidence:
     train, validation, test: real traces. synthetic: what is scored, after the method's own repair if it has one.
     raw: the same as they were sampled. repaired: after the harness's one repair. ladder: heights of the rungs.
     costs: seconds, packets and memory measured by the stages. unscored: downstream tasks left out, with the reason.
+    independent: the independent reference's traces for the same conditions, where it was sampled.
     """
 
     train: Sequence[Trace]
@@ -57,6 +58,7 @@ class Evidence:
     seed: int = 0
     costs: Mapping[str, float] = field(default_factory=dict)
     unscored: Mapping[str, str] = field(default_factory=dict)
+    independent: Sequence[Trace] = ()
 
 
 @dataclass(frozen=True)

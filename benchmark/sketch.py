@@ -10,12 +10,24 @@ from numpy.typing import NDArray
 from benchmark.trace import Trace
 from benchmark.wire import FIN, RST, SYN, TCP
 
+ROUND_TRIP = 40_000_000  # ns, where a trace doesn't show one
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The two ends of a compiled flow: IPv4 addresses as four bytes, and ports."""
+
+    client: tuple[int, int, int, int]
+    server: tuple[int, int, int, int]
+    client_port: int
+    server_port: int
+
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
     """Packets of one flow as a generator sees them: when, which way and how much payload.
 
-    transport: "tcp", "quic" or "rtp". ts: int64 [n], ns, non-decreasing, counted from the trace's first packet.
+    transport: "tcp", "quic" or "rtp". ts: int64 [n], ns, non-decreasing, from the trace's first packet on.
     up: bool [n]. payload: int32 [n], layer 4 payload bytes; 0 is a bare acknowledgement (TCP only).
     Handshake and teardown aren't in it: the compiler owns them. round_trip: ns, for the handshake's pace.
     """
@@ -24,7 +36,7 @@ class Sketch:
     ts: NDArray[np.int64]
     up: NDArray[np.bool_]
     payload: NDArray[np.int32]
-    round_trip: int = 40_000_000
+    round_trip: int = ROUND_TRIP
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -37,37 +49,53 @@ def sketch_of(trace: Trace) -> Sketch:
     """
     fields, flows = trace.packets.fields, trace.flows
     if flows.count == 0:
-        empty = np.zeros(0, np.int64)
-        return Sketch("tcp", empty, empty.astype(bool), empty.astype(np.int32))
+        return empty_sketch("tcp")
     down = (flows.index >= 0) & ~flows.up
     weight = np.bincount(flows.index[down], trace.packets.length[down], minlength=flows.count)
     flow = int(np.argmax(weight))
     members = np.flatnonzero(flows.index == flow)
-    tcp = bool(fields.protocol[members[0]] == TCP)
-    kept = members
-    round_trip = 40_000_000
-    ts = trace.packets.ts - trace.packets.ts[members[0]]
-    if tcp:
-        control = (fields.flags[members] & (SYN | FIN | RST)) != 0
-        opening = members[(fields.flags[members] & SYN) != 0]
-        kept = members[~control]
-        if len(opening) >= 2:
-            round_trip = max(1, int(ts[opening[1]] - ts[opening[0]]))
-        # The acknowledgement that ends the handshake is the compiler's too.
-        if len(kept) and fields.payload[kept[0]] == 0 and len(opening):
-            kept = kept[1:]
-    transport = "tcp" if tcp else _datagram_transport(trace, members)
-    return Sketch(
-        transport,
-        np.maximum.accumulate(ts[kept]) if len(kept) else ts[kept],
-        flows.up[kept],
-        fields.payload[kept],
-        round_trip,
-    )
+    ts = trace.packets.ts[members] - trace.packets.ts[members[0]]
+    ts = np.maximum.accumulate(np.maximum(ts, 0))
+    up, payload = flows.up[members], fields.payload[members]
+    if fields.protocol[members[0]] != TCP:
+        # QUIC by its port (RFC 9312 §2); all other datagrams are taken for RTP.
+        quic = 443 in (fields.sport[members[0]], fields.dport[members[0]])
+        return Sketch("quic" if quic else "rtp", ts, up, payload)
+    flags = fields.flags[members]
+    kept = rows_of_tcp(flags, up, payload)
+    return Sketch("tcp", ts[kept], up[kept], payload[kept], measure_round_trip(ts, flags, up))
 
 
-def _datagram_transport(trace: Trace, members: NDArray[np.int64]) -> str:
-    """Tell QUIC from RTP by the port: 443 is QUIC (RFC 9312 §2), all else is taken for RTP."""
-    fields = trace.packets.fields
-    first = members[0]
-    return "quic" if 443 in (fields.sport[first], fields.dport[first]) else "rtp"
+def empty_sketch(transport: str) -> Sketch:
+    """Return a sketch without rows."""
+    nothing = np.zeros(0, np.int64)
+    return Sketch(transport, nothing, nothing.astype(bool), nothing.astype(np.int32))
+
+
+def rows_of_tcp(
+    flags: NDArray[np.uint8], up: NDArray[np.bool_], payload: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Tell which packets of a TCP flow, all [n], are a sketch's rows: those that neither open nor close it.
+
+    Besides SYN, FIN and RST without payload, that leaves out the acknowledgement that ends the handshake
+    and those that follow both sides' FINs.
+    """
+    kept: NDArray[np.bool_] = ((flags & (SYN | FIN | RST)) == 0) | (payload > 0)
+    opening = np.flatnonzero((flags & SYN) != 0)
+    rest = np.flatnonzero(kept)
+    if len(opening) and len(rest) and rest[0] > opening[-1] and payload[rest[0]] == 0:
+        kept[rest[0]] = False
+    closing = (flags & FIN) != 0
+    if (closing & up).any() and (closing & ~up).any():
+        both = max(int(np.argmax(closing & up)), int(np.argmax(closing & ~up)))
+        kept[both:] &= payload[both:] > 0
+    return kept
+
+
+def measure_round_trip(ts: NDArray[np.int64], flags: NDArray[np.uint8], up: NDArray[np.bool_]) -> int:
+    """Return the time from the client's SYN to the server's, in ns, or ROUND_TRIP where there is none."""
+    synchronise = (flags & SYN) != 0
+    asked, answered = np.flatnonzero(synchronise & up), np.flatnonzero(synchronise & ~up)
+    if not len(asked) or not len(answered) or answered[0] < asked[0]:
+        return ROUND_TRIP
+    return max(1, int(ts[answered[0]] - ts[asked[0]]))

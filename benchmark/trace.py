@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.flow import Flows, assign_flows
+from benchmark.gather import gather
 from benchmark.wire import Fields, parse_fields
 
 LINKTYPE_RAW = 101
@@ -51,13 +52,8 @@ class Packets:
     def take(self, index: NDArray[Any] | slice) -> Packets:
         """Select packets by a slice, an integer index or a boolean mask; the bytes are copied."""
         chosen = np.arange(len(self))[index]
-        sizes = self.captured[chosen]
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        # Position of each wanted byte: its packet's start plus its place within the packet.
-        source = np.repeat(self.offsets[:-1][chosen] - offsets[:-1], sizes) + np.arange(offsets[-1])
-        return Packets(
-            self.ts[chosen], self.length[chosen], self.data[source], offsets, self.link
-        )
+        data, offsets = gather(self.data, self.offsets[:-1][chosen], self.captured[chosen])
+        return Packets(self.ts[chosen], self.length[chosen], data, offsets, self.link)
 
     def shifted(self, nanoseconds: int) -> Packets:
         """Return the same packets, every timestamp moved by ``nanoseconds``."""
@@ -161,4 +157,4 @@ class Trace:
         if len(self.packets) == 0:
             return np.zeros(0, np.int64)
         since = self.packets.ts - self.packets.ts[0]
-        return since // round(self.condition.window * NANOSECONDS)
+        return np.asarray(since // round(self.condition.window * NANOSECONDS))

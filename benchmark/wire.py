@@ -80,9 +80,7 @@ class Fields:
         return len(self.skip)
 
 
-def parse_fields(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], length: NDArray[np.int32]
-) -> Fields:
+def parse_fields(data: NDArray[np.uint8], offsets: NDArray[np.int64], length: NDArray[np.int32]) -> Fields:
     """Parse the headers of every packet.
 
     data: uint8, the bytes of all packets, each from its IP header on. offsets: int64 [n + 1].
@@ -98,17 +96,17 @@ def parse_fields(
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _u16(data: Any, at: int) -> int:
+def _u16(data: Any, at: Any) -> Any:
     return (np.int64(data[at]) << 8) | np.int64(data[at + 1])
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _u32(data: Any, at: int) -> int:
+def _u32(data: Any, at: Any) -> Any:
     return (_u16(data, at) << 16) | _u16(data, at + 2)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _skip_extensions(data: Any, at: int, end: int, protocol: int) -> Any:
+def _skip_extensions(data: Any, at: Any, end: Any, protocol: Any) -> Any:
     """Walk IPv6 extension headers (RFC 8200 §4); return (offset, protocol, skip)."""
     for _ in range(8):
         if protocol not in (0, 43, 44, 51, 60):
@@ -130,7 +128,7 @@ def _skip_extensions(data: Any, at: int, end: int, protocol: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _timestamps(data: Any, at: int, end: int, row: Any) -> None:
+def _timestamps(data: Any, at: Any, end: Any, row: Any) -> None:
     """Find the TCP timestamp option (RFC 7323 §3.2) between ``at`` and ``end``."""
     while at < end:
         kind = data[at]

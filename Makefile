@@ -1,0 +1,30 @@
+# make setup | bench | test | perf | clean-results
+PYTHON ?= python3
+# Where pip finds torch: PyTorch publishes an index of CPU builds, which saves gigabytes of CUDA (make setup TORCH_INDEX=…).
+TORCH_INDEX ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: setup bench test perf
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.lock
+	touch $@
+
+bench: $(STAMP)
+	$(RUN) run.py -m generator=gpt,netdiffusion
+
+test: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(RUN) -m pytest
+
+perf: $(STAMP)
+	$(RUN) tests/benchmark/perf_capture.py
+	$(RUN) tests/benchmark/perf_nprint.py
+	$(RUN) tests/baselines/perf_sampling.py

@@ -1,0 +1,1 @@
+"""The methods: one readable file or folder a generator, one file a tokenization."""

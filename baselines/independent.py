@@ -1,0 +1,103 @@
+"""The first floor: packets drawn one by one, as if none knew of the others.
+
+For each (application, rung): direction and payload are drawn together, the gap apart from them, each as
+often as in the training packets of that class. The class is looked up anew at every packet's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+from baselines.binning import bin_gaps, draw_gap, gaps_of
+from baselines.chains import Pools, draw_from, learn_pools
+from baselines.classes import Classes, read_examples, window_of
+from baselines.openings import Openings
+from baselines.tables import Arrays, count_numbers, load_tables, save_tables
+from benchmark.compiler import trace_of
+from benchmark.corpus import Corpus
+from benchmark.method import Budget, Log, Method
+from benchmark.sketch import Sketch
+from benchmark.trace import NANOSECONDS, Condition, Trace
+
+MOST_PACKETS = 1_000_000
+
+
+def build(method: Method) -> IndependentPackets:
+    """Return the generator; it has no options."""
+    return IndependentPackets()
+
+
+class IndependentPackets:
+    """Independent packets by (application, rung)."""
+
+    def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
+        """Count payloads with their directions, and gaps, of every class."""
+        self.classes, examples = read_examples(corpus.train)
+        keys = np.concatenate([example.classes_at(example.sketch.ts) for example in examples])
+        # Direction and payload as one number: the payload times two, and one more for up.
+        sent = np.concatenate([e.sketch.payload.astype(np.int64) * 2 + e.sketch.up for e in examples])
+        gaps = np.concatenate([bin_gaps(gaps_of(example.sketch)) for example in examples])
+        self.sent = learn_pools(keys, sent, len(self.classes))
+        self.gaps = learn_pools(keys, gaps, len(self.classes))
+        self.openings = Openings.learn(examples)
+        log.report("fit", 1, 1, packets=float(len(keys)))
+
+    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
+        """Yield one trace a condition, in order."""
+        for number, condition in enumerate(conditions):
+            random = np.random.default_rng([seed, number])
+            sketch = self._sketch(condition, random)
+            yield trace_of(sketch, condition, f"synthetic-{number:04d}", int(random.integers(1 << 31)))
+
+    def _sketch(self, condition: Condition, random: np.random.Generator) -> Sketch:
+        opening = self.openings.draw(condition.application, random)
+        ts = np.zeros(MOST_PACKETS, np.int64)
+        sent = np.zeros(MOST_PACKETS, np.int64)
+        windows = self.classes.of_windows(condition)
+        end = round(condition.duration * NANOSECONDS)
+        count = _draw(
+            ts, sent, windows, window_of(condition), opening.first, end, self.sent, self.gaps, random
+        )
+        payload = (sent[:count] // 2).astype(np.int32)
+        return Sketch(opening.transport, ts[:count], sent[:count] % 2 == 1, payload, opening.round_trip)
+
+    def _arrays(self) -> Arrays:
+        return {**self.sent.arrays("sent"), **self.gaps.arrays("gaps")}
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What it says of itself: how many numbers were learnt."""
+        return {"parameters": count_numbers(self._arrays())}
+
+    def save(self, folder: Path) -> None:
+        """Write the counts."""
+        save_tables(
+            folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()}
+        )
+
+    def load(self, folder: Path) -> None:
+        """Read what ``save`` wrote."""
+        arrays, facts = load_tables(folder)
+        self.sent, self.gaps = Pools.of(arrays, "sent"), Pools.of(arrays, "gaps")
+        self.classes = Classes(tuple((name, rung) for name, rung in facts["classes"]))
+        self.openings = Openings.of(facts["openings"])
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _draw(
+    ts: Any, sent: Any, windows: Any, window: int, now: int, end: int, kinds: Any, gaps: Any, random: Any
+) -> int:
+    """Fill ``ts`` and ``sent`` until the end; return the number of packets."""
+    count = 0
+    while now < end and count < len(ts):
+        key = windows[min(now // window, len(windows) - 1)]
+        ts[count] = now
+        sent[count] = draw_from(kinds, key, random)
+        count += 1
+        now += draw_gap(draw_from(gaps, key, random), random)
+    return count

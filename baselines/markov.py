@@ -1,0 +1,141 @@
+"""The second floor: a first-order Markov chain over joint symbols, one for each (application, rung).
+
+A symbol is a packet's direction, size class and gap bin; payloads and gaps within them are drawn anew. A
+state that a class never saw goes on as it does in the application's other classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+from baselines.binning import GAPS, SYMBOLS, draw_gap, draw_payload, learn_payloads, symbols_of
+from baselines.chains import Chain, Pools, draw_from, learn_chain
+from baselines.classes import Classes, read_examples, window_of
+from baselines.openings import Openings
+from baselines.tables import Arrays, count_numbers, load_tables, save_tables
+from benchmark.compiler import trace_of
+from benchmark.corpus import Corpus
+from benchmark.method import Budget, Log, Method
+from benchmark.sketch import Sketch
+from benchmark.trace import NANOSECONDS, Condition, Trace
+
+START = SYMBOLS  # the state before the first packet
+MOST_PACKETS = 1_000_000
+
+
+def build(method: Method) -> MarkovPackets:
+    """Return the generator; it has no options."""
+    return MarkovPackets()
+
+
+class MarkovPackets:
+    """Markov-1 packets by (application, rung)."""
+
+    def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
+        """Count transitions between symbols in every class, that of a transition's second packet."""
+        self.classes, examples = read_examples(corpus.train)
+        symbols = [symbols_of(example.sketch) for example in examples]
+        keys = np.concatenate([example.classes_at(example.sketch.ts) for example in examples])
+        before = np.concatenate([np.concatenate([[START], each[:-1]]) for each in symbols])
+        self.chain = learn_chain(
+            keys, before, np.concatenate(symbols), self.classes.application_of(), SYMBOLS + 1
+        )
+        self.payloads = learn_payloads(examples, self.classes.applications)
+        self.openings = Openings.learn(examples)
+        log.report("fit", 1, 1, transitions=float(len(keys)))
+
+    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
+        """Yield one trace a condition, in order."""
+        for number, condition in enumerate(conditions):
+            random = np.random.default_rng([seed, number])
+            sketch = self._sketch(condition, random)
+            yield trace_of(sketch, condition, f"synthetic-{number:04d}", int(random.integers(1 << 31)))
+
+    def _sketch(self, condition: Condition, random: np.random.Generator) -> Sketch:
+        opening = self.openings.draw(condition.application, random)
+        windows = self.classes.of_windows(condition)
+        ts, payload = np.zeros(MOST_PACKETS, np.int64), np.zeros(MOST_PACKETS, np.int32)
+        up = np.zeros(MOST_PACKETS, np.bool_)
+        end = round(condition.duration * NANOSECONDS)
+        applications = self.classes.application_of()
+        count = _draw(
+            ts,
+            up,
+            payload,
+            windows,
+            window_of(condition),
+            opening.first,
+            end,
+            self.chain.rows,
+            self.chain.pools,
+            self.payloads,
+            applications,
+            random,
+        )
+        return Sketch(opening.transport, ts[:count], up[:count], payload[:count], opening.round_trip)
+
+    def _arrays(self) -> Arrays:
+        return {
+            "rows": self.chain.rows,
+            **self.chain.pools.arrays("chain"),
+            **self.payloads.arrays("payloads"),
+        }
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What it says of itself: how many numbers were learnt."""
+        return {"parameters": count_numbers(self._arrays())}
+
+    def save(self, folder: Path) -> None:
+        """Write the chains."""
+        save_tables(
+            folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()}
+        )
+
+    def load(self, folder: Path) -> None:
+        """Read what ``save`` wrote."""
+        arrays, facts = load_tables(folder)
+        self.chain = Chain(arrays["rows"], Pools.of(arrays, "chain"))
+        self.payloads = Pools.of(arrays, "payloads")
+        self.classes = Classes(tuple((name, rung) for name, rung in facts["classes"]))
+        self.openings = Openings.of(facts["openings"])
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _draw(
+    ts: Any,
+    up: Any,
+    payload: Any,
+    windows: Any,
+    window: int,
+    now: int,
+    end: int,
+    rows: Any,
+    pools: Any,
+    payloads: Any,
+    applications: Any,
+    random: Any,
+) -> int:
+    """Fill ``ts``, ``up`` and ``payload`` until the end; return the number of packets."""
+    count = 0
+    state = START
+    last = np.zeros(2, np.int64)
+    while count < len(ts):
+        key = windows[min(now // window, len(windows) - 1)]
+        state = draw_from(pools, rows[key, state], random)
+        # The first packet's time is the opening's.
+        if count:
+            now += draw_gap(state % GAPS, random)
+        if now >= end:
+            break
+        kind = state // GAPS
+        ts[count] = now
+        up[count] = kind >= SYMBOLS // GAPS // 2
+        payload[count] = draw_payload(kind, applications[key], payloads, last, random)
+        count += 1
+    return count

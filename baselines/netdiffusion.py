@@ -1,0 +1,244 @@
+"""NetDiffusion (Jiang et al., SIGMETRICS 2024, arXiv 2310.08543) without its pretrained weights.
+
+The published method fine-tunes Stable Diffusion on nPrint images of packet traces. Here a U-Net learns the
+same images from scratch, and the rest is kept: a row a packet and a column a header bit, a class for what is
+asked, guidance, colours quantised to 1, 0 and -1, a fixed number of packets, no times of its own (gaps are
+drawn i.i.d. from training), and a repair afterwards, which is the harness's and the same for every method.
+
+What differs, and why: no prior from photographs; no ControlNet, which copies the edges of one real trace;
+classes instead of prompts; columns that never change are left out; a packet's pixels are the channels of one
+cell, since no two columns of a header are alike; the direction is one column more, where the published method
+draws it from a Markov chain; an image may start at any packet, for the harness joins them to whole traces.
+Bits as real numbers of which the clean value is predicted follow Chen et al., "Analog Bits" (ICLR 2023).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from baselines.header_image import Columns, ImageSet, choose_columns, read_rows
+from baselines.netdiffusion_network import Denoiser, cross_entropy, expect, paint, quantise
+from benchmark.compiler import CLIENT_PREFIX
+from benchmark.corpus import Corpus
+from benchmark.errors import ConfigError, nearest
+from benchmark.method import Budget, Conditioning, Log, Method
+from benchmark.trace import Condition, Trace
+
+NOISE_STEPS = 1000
+# Gaps kept of the training traces: their quantiles, so that a corpus of any size gives a small file.
+GAPS = 1 << 18
+CONDITIONINGS = ("none", "application", "quality")
+
+
+@dataclass(frozen=True)
+class ImageSize:
+    """The budget's section ``image``.
+
+    rows: packets an image has. across: packets in a line of the raster that the U-Net sees.
+    channels: of each level of the U-Net. layers: blocks a level. every_column: all 1,088, not just those in use.
+    learning_rate: its peak. denoise_steps: of DDIM. sample_batch: images made at once.
+    """
+
+    rows: int = 64
+    across: int = 8
+    channels: tuple[int, ...] = (64, 128)
+    layers: int = 1
+    every_column: bool = False
+    train_steps: int = 600
+    batch: int = 32
+    learning_rate: float = 2e-3
+    denoise_steps: int = 8
+    sample_batch: int = 64
+
+
+def build(method: Method) -> NetDiffusion:
+    """Return the generator for a method's options (none) and conditioning."""
+    if method.options:
+        raise ConfigError(f"netdiffusion has no option {sorted(method.options)[0]!r}")
+    return NetDiffusion(method.conditioning)
+
+
+class NetDiffusion:
+    """Generator of images of ``fixed_packets`` rows, which the harness joins into traces."""
+
+    def __init__(self, conditioning: Conditioning) -> None:
+        if conditioning.name not in CONDITIONINGS:
+            raise ConfigError(
+                f"netdiffusion takes one class an image: conditioning {conditioning.name!r} isn't one of "
+                f"{', '.join(CONDITIONINGS)}"
+            )
+        if conditioning.guidance != 1 and not 0 < conditioning.dropout < 1:
+            raise ConfigError("netdiffusion: guidance needs a conditioning.dropout between 0 and 1")
+        self.conditioning = conditioning
+        self.size = ImageSize()
+        self.classes: dict[str, int] = {}
+
+    @property
+    def fixed_packets(self) -> int:
+        """The most packets that a sample has."""
+        return self.size.rows
+
+    @property
+    def parameters(self) -> int:
+        """Numbers learnt."""
+        return sum(weight.numel() for weight in self.network.parameters())
+
+    def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
+        """Train the U-Net on images of the training traces, each starting at a random packet."""
+        began = time.monotonic()
+        random = np.random.default_rng(seed)
+        torch.manual_seed(seed)
+        self.size = image_size(budget.image)
+        self.columns = choose_columns(corpus.train, self.size.every_column)
+        images = ImageSet(corpus.train, self.columns, self.size.rows, self._class_name)
+        self.gaps = _quantiles(np.concatenate([np.diff(trace.packets.ts) for trace in corpus.train]))
+        # Class 0 is none: what guidance leads away from.
+        self.classes = {str(name): number for number, name in enumerate(images.names, start=1)}
+        self.network = self._new_network()
+        steps = self.size.train_steps
+        optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=self.size.learning_rate, weight_decay=0.01
+        )
+        rate = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, self.size.learning_rate, total_steps=max(2, steps), pct_start=0.1
+        )
+        noising = DDPMScheduler(**_SCHEDULE)
+        self.network.train()
+        for step in range(steps):
+            pixels, classes = images.draw(random, self.size.batch)
+            hidden = random.random(len(classes)) < self.conditioning.dropout
+            asked = torch.from_numpy(np.where(hidden, 0, classes + 1))
+            clean = paint(torch.from_numpy(pixels))
+            times = torch.from_numpy(random.integers(0, NOISE_STEPS, len(clean)))
+            noisy = noising.add_noise(clean, torch.randn(clean.shape), times)
+            odds = self.network(noisy, noising.alphas_cumprod[times], times, asked)
+            loss = cross_entropy(odds, clean)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            optimiser.step()
+            rate.step()
+            if (step + 1) % 20 == 0 or step + 1 == steps:
+                log.report("fit", step + 1, steps, loss=float(loss.detach()))
+            if time.monotonic() - began > budget.fit_seconds:
+                log.report("fit", step + 1, steps, stopped_early=1.0)
+                break
+        self.network.eval()
+
+    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
+        """Yield a trace of at most ``fixed_packets`` packets a condition, of the class it begins with."""
+        noise = torch.Generator().manual_seed(seed)
+        random = np.random.default_rng([seed, 1])
+        for first in range(0, len(conditions), self.size.sample_batch):
+            part = conditions[first : first + self.size.sample_batch]
+            for number, (condition, pixels) in enumerate(zip(part, self._denoise(part, noise), strict=True)):
+                packets = read_rows(pixels, self.columns)
+                gaps = random.choice(self.gaps, len(packets))
+                timed = replace(packets, ts=np.cumsum(gaps) - gaps[:1].sum())
+                yield Trace(f"synthetic-{first + number:04d}", timed, condition, CLIENT_PREFIX)
+
+    @torch.inference_mode()
+    def _denoise(self, conditions: Sequence[Condition], noise: torch.Generator) -> NDArray[np.int8]:
+        """Return images, int8 [conditions, rows, columns], by DDIM with classifier-free guidance."""
+        names = [self._class_name(condition, 0) for condition in conditions]
+        # A class never seen in training is asked for as no class.
+        asked = torch.tensor([self.classes.get(name, 0) for name in names])
+        guidance = self.conditioning.guidance
+        scheduler = DDIMScheduler(**_SCHEDULE, timestep_spacing="trailing")
+        scheduler.set_timesteps(self.size.denoise_steps)
+        image = torch.randn((len(names), self.size.rows, 2 * len(self.columns)), generator=noise)
+        for time_step in scheduler.timesteps:
+            signal = scheduler.alphas_cumprod[time_step].expand(len(names))
+            if guidance == 1:
+                odds = self.network(image, signal, time_step, asked)
+            else:
+                pair = torch.cat([image, image]), torch.cat([signal, signal]), time_step
+                with_class, without = self.network(*pair, torch.cat([asked, asked * 0])).chunk(2)
+                odds = without + guidance * (with_class - without)
+            image = scheduler.step(expect(odds), time_step, image).prev_sample
+        return quantise(image).numpy()
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.safetensors`` and ``model.json``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            f"network.{name}": weight.contiguous() for name, weight in self.network.state_dict().items()
+        }
+        tensors["columns.used"] = torch.from_numpy(self.columns.used)
+        tensors["columns.constant"] = torch.from_numpy(self.columns.constant)
+        tensors["gaps"] = torch.from_numpy(self.gaps)
+        save_file(tensors, folder / "model.safetensors")
+        told = {"size": asdict(self.size), "classes": self.classes}
+        (folder / "model.json").write_text(json.dumps(told, indent=1))
+
+    def load(self, folder: Path) -> None:
+        """Read what ``save`` wrote."""
+        told = json.loads((folder / "model.json").read_text())
+        tensors = load_file(folder / "model.safetensors")
+        self.columns = Columns(tensors["columns.used"].numpy(), tensors["columns.constant"].numpy())
+        self.size = image_size(told["size"])
+        self.gaps = tensors["gaps"].numpy()
+        self.classes = {str(name): int(number) for name, number in told["classes"].items()}
+        self.network = self._new_network()
+        weights = {name[8:]: weight for name, weight in tensors.items() if name.startswith("network.")}
+        self.network.load_state_dict(weights)
+        self.network.eval()
+
+    def _new_network(self) -> Denoiser:
+        size = self.size
+        return Denoiser(
+            size.rows, len(self.columns), size.across, size.channels, size.layers, len(self.classes) + 1
+        )
+
+    def _class_name(self, condition: Condition, window: int) -> str:
+        """Name what an image that starts in a window shows, as far as the conditioning tells."""
+        if self.conditioning.name == "none":
+            return ""
+        if self.conditioning.name == "application":
+            return condition.application
+        rungs = condition.labels.rung
+        rung = int(rungs[min(window, len(rungs) - 1)]) if len(rungs) else -1
+        return f"{condition.application} {rung}"
+
+
+_SCHEDULE: dict[str, Any] = {
+    "num_train_timesteps": NOISE_STEPS,
+    "beta_schedule": "squaredcos_cap_v2",
+    "prediction_type": "sample",
+    "clip_sample": True,
+}
+
+
+def image_size(section: Mapping[str, Any]) -> ImageSize:
+    """Read a budget's section ``image``; unknown names raise ConfigError."""
+    known = [entry.name for entry in fields(ImageSize)]
+    for name in section:
+        if name not in known:
+            raise ConfigError(f"budget.image has no {name!r}{nearest(name, known)}")
+    values = dict(section)
+    if "channels" in values:
+        values["channels"] = tuple(int(channels) for channels in values["channels"])
+    size = ImageSize(**values)
+    if any(channels % 8 for channels in size.channels):
+        raise ConfigError(f"budget.image.channels {list(size.channels)}: each must be a multiple of 8")
+    return size
+
+
+def _quantiles(gaps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return at most ``GAPS`` of the gaps, evenly through their ranks, sorted."""
+    if len(gaps) == 0:
+        return np.zeros(1, np.int64)
+    kept = min(GAPS, len(gaps))
+    ranks = ((np.arange(kept) + 0.5) * len(gaps) / kept).astype(np.int64)
+    return np.sort(gaps)[ranks]

@@ -1,0 +1,1 @@
+"""Tokenizations: how packets become tokens and back, one a file."""

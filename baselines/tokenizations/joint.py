@@ -1,0 +1,250 @@
+"""Joint symbols: one token a packet, of its direction, size class and gap bin; flat, after one for the transport.
+
+Kept exactly: the number of packets, their directions, common sizes. Lost: other sizes within their class, gaps
+within their bin (``baselines.symbols``), the round trip, all flows but the largest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from baselines.symbols import PacketSymbols, learn_symbols
+from benchmark.compiler import trace_of
+from benchmark.method import Grammar, IntArray, Vocabulary
+from benchmark.sketch import Sketch, sketch_of
+from benchmark.trace import Condition, Labels, Trace
+
+TRANSPORTS = ("tcp", "quic", "rtp")
+END, FIRST_TRANSPORT, FIRST_SYMBOL = 0, 1, 1 + len(TRANSPORTS)
+RUNGS = 16
+SECOND = 1e9
+_BLOCK = 512
+
+
+def build(options: Mapping[str, Any]) -> Joint:
+    """Build the tokenization. Option: ``gap_bins``, bins of the commonest packets."""
+    return Joint(**options)
+
+
+class Joint:
+    """See the module; a ``StatefulTokenization`` whose only state is the condition."""
+
+    def __init__(self, gap_bins: int = 48) -> None:
+        self._gap_bins = gap_bins
+        self._applications: tuple[str, ...] = ()
+        nothing = np.zeros(0, np.int64)
+        self._symbols = learn_symbols(nothing > 0, nothing, nothing, gap_bins)
+        self._seen = np.zeros((len(TRANSPORTS), len(self.vocabulary)), np.bool_)
+        self._shares = np.zeros((1, len(TRANSPORTS)))
+
+    def fit(self, traces: Sequence[Trace], seed: int) -> None:
+        """Learn size classes, gap bins and which application uses which transport."""
+        sketches = [sketch_of(trace) for trace in traces]
+        nothing = np.zeros(0, np.int64)
+        self._symbols = learn_symbols(
+            np.concatenate([nothing > 0, *(sketch.up for sketch in sketches)]),
+            np.concatenate([nothing, *(sketch.payload for sketch in sketches)]),
+            np.concatenate([nothing, *(np.diff(sketch.ts, prepend=0) for sketch in sketches)]),
+            self._gap_bins,
+        )
+        self.__dict__.pop("vocabulary", None)
+        self._applications = tuple(sorted({trace.condition.application for trace in traces}))
+        self._seen = np.zeros((len(TRANSPORTS), len(self.vocabulary)), np.bool_)
+        self._shares = np.zeros((len(self._applications) + 1, len(TRANSPORTS)))
+        for trace, sketch in zip(traces, sketches, strict=True):
+            way = TRANSPORTS.index(sketch.transport)
+            self._seen[way, self._tokens(sketch)[1:]] = True
+            self._shares[0, way] += 1
+            self._shares[self._applications.index(trace.condition.application) + 1, way] += 1
+        self._shares /= self._shares.sum(axis=1, keepdims=True)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The end, the transports, then the symbols."""
+        return Vocabulary(("end", *(f"transport {name}" for name in TRANSPORTS), *self._symbols.names()))
+
+    @property
+    def columns(self) -> Sequence[tuple[str, int]]:
+        """Application and rung of the window."""
+        return (("application", len(self._applications) + 1), ("rung", RUNGS))
+
+    @property
+    def drawn(self) -> NDArray[np.bool_]:
+        """Transport and end are the writer's; symbols that training never showed are nobody's."""
+        drawn = ~self._seen.any(axis=0)
+        drawn[:FIRST_SYMBOL] = True
+        return np.asarray(drawn)
+
+    def encode(self, trace: Trace) -> IntArray:
+        """Return the token numbers of a trace, int64 [packets + 2]."""
+        return self._tokens(sketch_of(trace))
+
+    def encode_with_columns(self, trace: Trace, condition: Condition) -> tuple[IntArray, IntArray]:
+        """Return tokens [n] and columns [n, 2], as seen by one who was told ``condition``."""
+        sketch = sketch_of(trace)
+        tokens = self._tokens(sketch)
+        seconds = np.concatenate([[0.0], sketch.ts / SECOND, sketch.ts[-1:] / SECOND])
+        columns = np.zeros((len(tokens), 2), np.int64)
+        columns[:, 0] = self.number(condition)
+        columns[:, 1] = rungs_at(condition, seconds[: len(tokens)] if len(sketch) else np.zeros(len(tokens)))
+        return tokens, columns
+
+    def decode(self, tokens: IntArray) -> Trace:
+        """Return the trace that the tokens describe, gaps and sizes drawn within their bins from a fixed seed."""
+        tokens = np.asarray(tokens, np.int64)
+        ways = tokens[(tokens >= FIRST_TRANSPORT) & (tokens < FIRST_SYMBOL)] - FIRST_TRANSPORT
+        symbols = tokens[tokens >= FIRST_SYMBOL] - FIRST_SYMBOL
+        gap, payload = self._symbols.draw(symbols, np.random.default_rng(0).random((len(symbols), 2)))
+        ts = np.cumsum(gap)
+        sketch = Sketch(
+            TRANSPORTS[ways[0]] if len(ways) else "tcp", ts, self.up[symbols], payload.astype(np.int32)
+        )
+        duration = (float(ts[-1]) / SECOND if len(ts) else 0.0) + 1.0
+        return trace_of(sketch, Condition("", duration, duration, Labels.unknown(1)), "decoded", 0)
+
+    def grammar(self) -> Grammar:
+        """Legal sequences: a transport, then symbols, then the end."""
+        legal = np.zeros((3, len(self.vocabulary)), np.bool_)
+        following = np.zeros(legal.shape, np.int32)
+        legal[0, FIRST_TRANSPORT:FIRST_SYMBOL] = True
+        legal[1, FIRST_SYMBOL:] = legal[1, END] = True
+        following[:2] = 1
+        following[1, END] = 2
+        return Grammar(legal, following)
+
+    def writer(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> JointWriter:
+        """Start one trace a condition."""
+        return JointWriter(self, conditions, seeds)
+
+    def save(self, folder: Path) -> None:
+        """Write what was learnt."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = self._symbols.arrays() | {"seen": self._seen, "shares": self._shares}
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, folder / "joint.safetensors")
+        (folder / "joint.json").write_text(json.dumps({"applications": self._applications}))
+
+    def load(self, folder: Path) -> None:
+        """Read what ``save`` wrote."""
+        arrays = load_file(folder / "joint.safetensors")
+        self._seen, self._shares = arrays.pop("seen"), arrays.pop("shares")
+        self._symbols = PacketSymbols.of(arrays)
+        self._applications = tuple(json.loads((folder / "joint.json").read_text())["applications"])
+        self.__dict__.pop("vocabulary", None)
+
+    @property
+    def up(self) -> NDArray[np.bool_]:
+        """Direction of each symbol."""
+        return np.asarray(self._symbols.up[self._symbols.classes])
+
+    @property
+    def symbols(self) -> PacketSymbols:
+        """The packet symbols."""
+        return self._symbols
+
+    def number(self, condition: Condition) -> int:
+        """Value of the application's column; 0 where it is unknown or hidden."""
+        known = condition.application in self._applications
+        return 1 + self._applications.index(condition.application) if known else 0
+
+    def shares(self, number: int) -> NDArray[np.float64]:
+        """Shares of the transports for a value of the application's column."""
+        return np.asarray(self._shares[number])
+
+    def masks(self) -> NDArray[np.bool_]:
+        """Legal packet symbols of each transport, bool [transports, vocabulary]; the end where there are none."""
+        masks = self._seen.copy()
+        masks[:, :FIRST_SYMBOL] = False
+        masks[~masks.any(axis=1), END] = True
+        return np.asarray(masks)
+
+    def _tokens(self, sketch: Sketch) -> IntArray:
+        symbols = self._symbols.encode(sketch.up, sketch.payload, np.diff(sketch.ts, prepend=0))
+        way = FIRST_TRANSPORT + TRANSPORTS.index(sketch.transport)
+        return np.concatenate([[way], FIRST_SYMBOL + symbols, [END]]).astype(np.int64)
+
+
+def rungs_at(condition: Condition, seconds: NDArray[np.float64]) -> IntArray:
+    """Value of the rung's column at each moment: rung + 1, 0 where nothing is asked."""
+    rung = np.clip(condition.labels.rung.astype(np.int64), -1, RUNGS - 2)
+    if not len(rung):
+        return np.zeros(len(seconds), np.int64)
+    return np.asarray(rung[np.clip((seconds / condition.window).astype(int), 0, len(rung) - 1)] + 1)
+
+
+class JointWriter:
+    """See ``benchmark.method.Writer``: keeps each row's time, and ends it when its duration is full."""
+
+    def __init__(self, owner: Joint, conditions: Sequence[Condition], seeds: Sequence[int]) -> None:
+        count = len(conditions)
+        self._owner, self._masks, self._up = owner, owner.masks(), owner.up
+        self._random = [np.random.default_rng([seed, 1]) for seed in seeds]
+        self._number = np.array([owner.number(c) for c in conditions], np.int64)
+        self._first = np.array(
+            [random.choice(len(TRANSPORTS), p=owner.shares(k)) for random, k in zip(self._random, self._number, strict=True)]
+        )
+        windows = max([1, *(len(c.labels) for c in conditions)])
+        self._asked = np.stack([rungs_at(c, c.window * np.arange(windows)) for c in conditions])
+        self._window = np.array([c.window for c in conditions])
+        self._duration = np.array([c.duration for c in conditions])
+        self._now = np.zeros(count, np.int64)
+        self._rows = np.arange(count)
+        self._ways = self._first.copy()
+        self._packets = np.zeros((count, 1024, 3), np.int64)
+        self._written = np.zeros(count, np.int64)
+        self._uniforms = np.zeros((count, _BLOCK, 2))
+        self._step = 0
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Legal next tokens, bool [rows, vocabulary]."""
+        legal = self._masks[self._first]
+        if self._step == 0:
+            legal[:] = False
+            legal[np.arange(len(legal)), FIRST_TRANSPORT + self._first] = True
+        full = self._now >= self._duration * SECOND
+        legal[full] = False
+        legal[full, END] = True
+        return np.asarray(legal)
+
+    def columns(self) -> IntArray:
+        """Application and rung, int64 [rows, 2]."""
+        place = (self._now / SECOND / self._window).astype(int).clip(0, self._asked.shape[1] - 1)
+        return np.stack([self._number, self._asked[np.arange(len(place)), place]], 1)
+
+    def push(self, tokens: IntArray) -> NDArray[np.bool_]:
+        """Take one token a row; return which rows have ended."""
+        if self._step % _BLOCK == 0:
+            for row, random in enumerate(self._random):
+                self._uniforms[row] = random.random((_BLOCK, 2))
+        if self._written.max(initial=0) + 1 >= self._packets.shape[1]:
+            self._packets = np.concatenate([self._packets, np.zeros_like(self._packets)], axis=1)
+        chosen = np.flatnonzero(tokens >= FIRST_SYMBOL)
+        symbols = tokens[chosen] - FIRST_SYMBOL
+        gap, payload = self._owner.symbols.draw(symbols, self._uniforms[chosen, self._step % _BLOCK])
+        self._now[chosen] += gap
+        rows = self._rows[chosen]
+        self._packets[rows, self._written[rows]] = np.stack([self._now[chosen], self._up[symbols], payload], 1)
+        self._written[rows] += 1
+        self._step += 1
+        return np.asarray(tokens == END)
+
+    def keep(self, rows: IntArray) -> None:
+        """Go on with these rows only."""
+        for name in ("_number", "_first", "_asked", "_window", "_duration", "_now", "_rows", "_uniforms"):
+            setattr(self, name, getattr(self, name)[rows])
+        self._random = [self._random[row] for row in rows]
+
+    def trace(self, row: int, condition: Condition, name: str, seed: int) -> Trace:
+        """Compile what an original row has written."""
+        packets = self._packets[row, : self._written[row]]
+        sketch = Sketch(
+            TRANSPORTS[self._ways[row]], packets[:, 0], packets[:, 1] > 0, packets[:, 2].astype(np.int32)
+        )
+        return trace_of(sketch, condition, name, seed)

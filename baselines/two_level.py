@@ -1,0 +1,161 @@
+"""The strong classical baseline: segments first, then the packets that carry each.
+
+Level one is a chain of headers: how much a request brings down, how fast, and how long until the next. A
+header is one of the training headers of the (application, rung), likelier the more its own predecessor and
+its moment are like those at hand; its sizes and times are then varied by a few per cent. The rung is the
+one at the segment's expected end, since a window's rung is that of the segments completed in it.
+
+Level two is a Markov chain over joint packet symbols for each (application, rate bin). It runs until the
+header's bytes have come down, never opens a segment by itself, and is paced so that the header's rate comes
+true. A call has no requests: each second of it is a segment, whose chain is that of its rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.binning import SYMBOLS, learn_payloads, symbols_of
+from baselines.chains import Chain, Pools, draw_from, learn_chain, learn_pools
+from baselines.classes import Classes, Example, read_examples, window_of
+from baselines.header_pool import HeaderPool
+from baselines.openings import Openings
+from baselines.segment_packets import OPEN, Rows, add_segment, add_slice
+from baselines.segments import RATES, bin_rates, find_segments
+from baselines.tables import Arrays, count_numbers, load_tables, save_tables
+from benchmark.compiler import trace_of
+from benchmark.corpus import Corpus
+from benchmark.method import Budget, Log, Method
+from benchmark.sketch import Sketch
+from benchmark.trace import NANOSECONDS, Condition, Trace
+
+COMMON = 200  # packets that a rate bin needs for a chain of its own
+
+
+def build(method: Method) -> TwoLevel:
+    """Return the generator; option ``jitter`` is the spread of sizes and times, 0.05 by default."""
+    return TwoLevel(float(method.options.get("jitter", 0.05)))
+
+
+class TwoLevel:
+    """Headers by bootstrap, packets by Markov chains."""
+
+    def __init__(self, jitter: float) -> None:
+        """jitter: standard deviation of the logarithm of sizes and times."""
+        self.jitter = jitter
+
+    def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
+        """Cut the training sketches into segments; pool their headers, count what happens within them."""
+        self.classes, examples = read_examples(corpus.train)
+        applications = self.classes.applications
+        self.headers = HeaderPool.learn(examples, applications)
+        self.chain, self.keys = _learn_packets(examples, applications)
+        self.payloads = learn_payloads(examples, applications)
+        self.requests = _learn_requests(examples, applications)
+        self.openings = Openings.learn(examples)
+        log.report("fit", 1, 1, headers=float(len(self.headers)))
+
+    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
+        """Yield one trace a condition, in order."""
+        for number, condition in enumerate(conditions):
+            random = np.random.default_rng([seed, number])
+            sketch = self._sketch(condition, random)
+            yield trace_of(sketch, condition, f"synthetic-{number:04d}", int(random.integers(1 << 31)))
+
+    def _sketch(self, condition: Condition, random: np.random.Generator) -> Sketch:
+        opening = self.openings.draw(condition.application, random)
+        windows, window = self.classes.of_windows(condition), window_of(condition)
+        application = int(self.classes.application_of()[windows[0]])
+        end = round(condition.duration * NANOSECONDS)
+        rows, now, header = Rows(), opening.first, None
+        while now < end and not rows.full:
+            header = self.headers.draw(windows, window, application, header, now, self.jitter, random)
+            key = self.keys[application, bin_rates(np.array([header.rate]))[0]]
+            pools = (rows, self.chain, self.payloads, int(key), application)
+            if opening.transport == "rtp":
+                now = add_slice(*pools, now, random)
+                continue
+            if rows.count:
+                rows.add(now, True, int(draw_from(self.requests, application, random)))
+            else:
+                rows.add(now, opening.up, opening.payload)
+            now = add_segment(*pools, header, end, random)
+        kept = slice(0, rows.count)
+        return Sketch(opening.transport, rows.ts[kept], rows.up[kept], rows.payload[kept], opening.round_trip)
+
+    def _arrays(self) -> Arrays:
+        return {
+            "rows": self.chain.rows,
+            "keys": self.keys,
+            **self.headers.arrays(),
+            **self.chain.pools.arrays("chain"),
+            **self.payloads.arrays("payloads"),
+            **self.requests.arrays("requests"),
+        }
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What it says of itself: how many numbers were learnt."""
+        return {"parameters": count_numbers(self._arrays())}
+
+    def save(self, folder: Path) -> None:
+        """Write headers, chains and payloads."""
+        save_tables(
+            folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()}
+        )
+
+    def load(self, folder: Path) -> None:
+        """Read what ``save`` wrote."""
+        arrays, facts = load_tables(folder)
+        self.chain, self.keys = Chain(arrays["rows"], Pools.of(arrays, "chain")), arrays["keys"]
+        self.payloads, self.requests = Pools.of(arrays, "payloads"), Pools.of(arrays, "requests")
+        self.headers = HeaderPool.of(arrays)
+        self.classes = Classes(tuple((name, rung) for name, rung in facts["classes"]))
+        self.openings = Openings.of(facts["openings"])
+
+
+def _learn_packets(
+    examples: Sequence[Example], applications: Sequence[str]
+) -> tuple[Chain, NDArray[np.int64]]:
+    """Learn the chains within segments, and which serves each (application, rate bin), int64 [a, RATES].
+
+    A rate bin that is rare in training is served by the nearest one that isn't.
+    """
+    keys, before, after = [], [], []
+    for example in examples:
+        found = find_segments(example.sketch)
+        symbols = symbols_of(example.sketch)
+        previous = np.concatenate([[OPEN], symbols[:-1]])
+        inner = np.ones(len(symbols), np.bool_)
+        if example.sketch.transport != "rtp":
+            # Rows that open segments are the headers' business.
+            inner[found.first] = False
+            previous[np.minimum(found.first + 1, len(symbols) - 1)] = OPEN
+        rate = np.repeat(bin_rates(found.rate), np.diff(np.append(found.first, len(symbols))))
+        keys.append((applications.index(example.application) * RATES + rate)[inner])
+        before.append(previous[inner])
+        after.append(symbols[inner])
+    key = np.concatenate(keys)
+    groups = np.repeat(np.arange(len(applications)), RATES)
+    chain = learn_chain(key, np.concatenate(before), np.concatenate(after), groups, SYMBOLS + 1)
+    seen = np.bincount(key, minlength=len(groups)).reshape(len(applications), RATES)
+    nearest = np.zeros_like(seen)
+    for application, counts in enumerate(seen):
+        common = np.flatnonzero(counts >= min(COMMON, counts.max()))
+        chosen = common[np.argmin(np.abs(np.arange(RATES)[:, None] - common), axis=1)]
+        nearest[application] = application * RATES + chosen
+    return chain, nearest
+
+
+def _learn_requests(examples: Sequence[Example], applications: Sequence[str]) -> Pools:
+    """Learn the payloads of the rows that open segments, by application, but for the first of all."""
+    keys, values = [], []
+    for example in examples:
+        opening = find_segments(example.sketch).first
+        opening = opening[1:] if len(opening) > 1 else opening
+        keys.append(np.full(len(opening), applications.index(example.application)))
+        values.append(example.sketch.payload[opening].astype(np.int64))
+    return learn_pools(np.concatenate(keys), np.concatenate(values), len(applications))

@@ -1,0 +1,1 @@
+"""Loaders of corpora, one a file; each exports ``load(options, root) -> Corpus``."""

@@ -1,0 +1,79 @@
+"""Digests of code: a stage's result depends on the files that it imports, and on nothing else of the house."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+ROOMS = ("benchmark", "baselines", "bpf")
+
+
+def source_digest(modules: Iterable[str], root: Path) -> str:
+    """Digest the code of ``modules`` and of all that they import, directly or not, from the house's rooms.
+
+    Comments, docstrings and layout don't count, so tidying a file doesn't refit anything. Raises
+    FileNotFoundError for a module that isn't there.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(_closure(frozenset(modules), root)):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + _code(path, path.stat().st_mtime_ns))
+    return digest.hexdigest()
+
+
+def module_path(module: str, root: Path) -> Path:
+    """Return the file of a dotted module name below ``root``."""
+    base = root.joinpath(*module.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    raise FileNotFoundError(f"{module}: neither {base}.py nor {base}/__init__.py is there")
+
+
+def _closure(modules: frozenset[str], root: Path) -> set[Path]:
+    found: set[Path] = set()
+    waiting = list(modules)
+    while waiting:
+        path = module_path(waiting.pop(), root)
+        if path in found:
+            continue
+        found.add(path)
+        waiting.extend(_imports(path, root))
+    return found
+
+
+def _imports(path: Path, root: Path) -> list[str]:
+    """Names of the house's modules that a file imports, at its top or within its functions."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = path.relative_to(root).parts[:-1]
+            prefix = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*prefix, *([node.module] if node.module else [])])
+            names.append(module)
+            names += [f"{module}.{alias.name}" for alias in node.names]
+    return [name for name in names if name.split(".")[0] in ROOMS and _exists(name, root)]
+
+
+def _exists(module: str, root: Path) -> bool:
+    try:
+        module_path(module, root)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@cache
+def _code(path: Path, changed: int) -> bytes:
+    """The code of a file without comments and docstrings; ``changed`` keeps the cache honest."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree).encode()

@@ -1,0 +1,1 @@
+"""The leaderboard: records in; a table out."""

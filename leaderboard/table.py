@@ -1,0 +1,118 @@
+"""The table: a row a method, with means over its seeds and intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from scipy import stats
+from tabulate import tabulate
+
+from benchmark.record import Record
+
+# The part that a reference plays; all other rows are methods that compete.
+PARTS = {
+    "independent": "floor", "markov": "floor", "two_level": "baseline", "resample": "copies", "real": "ceiling",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: a metric, its heading, an arrow for the better direction and a format."""
+
+    metric: str
+    heading: str
+    form: str = ".2f"
+
+
+COLUMNS = (
+    Column("downstream.rung.skill_kept", "rung kept ↑"),
+    Column("downstream.rung.skill_over_independent", "over indep. ↑"),
+    Column("downstream.height.skill_kept", "height kept ↑"),
+    Column("downstream.startup.skill_kept", "startup kept ↑"),
+    Column("timing.distance", "timing ↓"),
+    Column("fidelity.c2st", "c2st ↓"),
+    Column("validity.l2.raw", "L2 raw ↑", ".3f"),
+    Column("validity.l2.repaired", "L2 repaired ↑", ".3f"),
+    Column("memorisation.copied_share", "copied ↓", ".3f"),
+    Column("cost.fit_s", "fit s", ".0f"),
+    Column("cost.sample_packets_per_s", "packets/s", ",.0f"),
+)
+
+
+@dataclass
+class Row:
+    """All records of one method in one setting: they differ by seed only."""
+
+    name: str
+    part: str
+    records: list[Record] = field(default_factory=list)
+
+    def interval(self, metric: str) -> tuple[float, float, float] | None:
+        """Return (mean, low, high): over seeds by Student's t, or of the one record; None without a value."""
+        values = [value for record in self.records if (value := record.value(metric)) is not None]
+        if not values:
+            return None
+        mean = math.fsum(values) / len(values)
+        if len(values) == 1:
+            own = self.records[0].scores.get(metric, {}).get("interval")
+            return (mean, own[0], own[1]) if own else (mean, math.nan, math.nan)
+        spread = float(stats.sem(values)) * float(stats.t.ppf(0.975, len(values) - 1))
+        return mean, mean - spread, mean + spread
+
+
+def group_rows(records: Sequence[Record]) -> list[Row]:
+    """Group records by method and setting, best rung first, what has no score last."""
+    rows: dict[tuple[tuple[str, str], ...], Row] = {}
+    for record in sorted(records, key=lambda record: (record.cell,)):
+        setting = tuple(sorted(record.choices.items()))
+        row = rows.setdefault(setting, Row(_name(record), PARTS.get(record.method, "")))
+        row.records.append(record)
+
+    def order(row: Row) -> tuple[float, str]:
+        kept = row.interval(COLUMNS[0].metric)
+        return (-kept[0] if kept else math.inf, row.name)
+
+    return sorted(rows.values(), key=order)
+
+
+def render(records: Sequence[Record], form: str = "simple") -> str:
+    """Render the table of each dataset and budget, with the noise floor as its last row."""
+    parts = []
+    settings = sorted({(r.choices.get("dataset", ""), r.choices.get("budget", "")) for r in records})
+    for dataset, budget in settings:
+        chosen = [r for r in records if (r.choices.get("dataset", ""), r.choices.get("budget", "")) == (dataset, budget)]
+        rows = group_rows(chosen)
+        lines = [_line(row) for row in rows]
+        floors = next((r.floors for r in chosen if r.floors), {})
+        if floors:
+            lines.append(["real against real", "noise floor", "", "", *(_cell(floors.get(c.metric), c.form) for c in COLUMNS)])
+        headings = ["method", "part", "seeds", "status", *(column.heading for column in COLUMNS)]
+        parts.append(f"dataset={dataset} budget={budget}\n\n" + tabulate(lines, headings, tablefmt=form, disable_numparse=True))
+    return "\n\n".join(parts)
+
+
+def _name(record: Record) -> str:
+    """Name of a row: the generator, and its other axes where it has any."""
+    used = [axis for axis in ("tokenization", "context", "conditioning") if axis in record.config]
+    settings = [record.choices.get(axis, "") for axis in used]
+    return " ".join([record.method, *(name for name in settings if name not in ("", "none"))])
+
+
+def _line(row: Row) -> list[str]:
+    statuses = sorted({record.status for record in row.records})
+    cells = []
+    for column in COLUMNS:
+        found = row.interval(column.metric)
+        if found is None:
+            cells.append("–")
+            continue
+        mean, low, high = found
+        spread = "" if math.isnan(low) else f" [{low:{column.form}}, {high:{column.form}}]"
+        cells.append(f"{mean:{column.form}}{spread}")
+    return [row.name, row.part, str(len(row.records)), ", ".join(statuses), *cells]
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "–" if value is None else f"{value:{form}}"

@@ -1,0 +1,243 @@
+"""The netdiffusion generator: its image of packets, its contract, and that its condition is wired."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.header_image import ImageSet, choose_columns, draw_rows, read_rows
+from baselines.netdiffusion import ImageSize, build, image_size
+from baselines.netdiffusion_network import Denoiser, cross_entropy, expect, paint, quantise
+from benchmark.compiler import CLIENT_PREFIX, compile_sketch
+from benchmark.corpus import Corpus
+from benchmark.errors import ConfigError
+from benchmark.method import Budget, Conditioning, Context, Log, Method
+from benchmark.sketch import Sketch
+from benchmark.trace import Condition, Labels, Trace
+from benchmark.wire import TCP, UDP
+
+TINY = {
+    "rows": 16,
+    "across": 4,
+    "channels": [16],
+    "train_steps": 30,
+    "batch": 8,
+    "learning_rate": 0.01,
+    "denoise_steps": 4,
+}
+GUIDED = Conditioning("quality", dropout=0.2, guidance=2.0)
+SILENT = Log(lambda report: None)
+
+
+def make_trace(transport: str, rung: int, packets: int = 60, seed: int = 0) -> Trace:
+    """A session of two windows of 1 s: short packets at rung 0, full ones above."""
+    random = np.random.default_rng(seed)
+    up = random.random(packets) < 0.3
+    payload = np.where(up, 80, 200 if rung == 0 else 1200).astype(np.int32)
+    ts = np.sort(random.integers(0, 2_000_000_000, packets))
+    sketch = Sketch(transport, ts - ts[0], up, payload)
+    labels = replace(Labels.unknown(2), rung=np.full(2, rung, np.int8))
+    condition = Condition(transport, 2.0, 1.0, labels)
+    return Trace(f"{transport}{rung}", compile_sketch(sketch, seed), condition, CLIENT_PREFIX)
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    traces = [make_trace(transport, rung, seed=rung) for transport in ("tcp", "quic") for rung in (0, 1)]
+    return Corpus("made", "digest", 1.0, traces, [], [], (144, 240), CLIENT_PREFIX)
+
+
+@pytest.fixture(scope="module")
+def fitted(corpus):
+    return fit(corpus, GUIDED)
+
+
+def fit(corpus, conditioning, image=TINY, seed=0, seconds=60.0):
+    generator = build(Method({}, None, Context(0), conditioning))
+    generator.fit(corpus, Budget("tiny", seconds, 60.0, {}, image), seed, SILENT)
+    return generator
+
+
+def same(one, other):
+    return all(a.packets.same_as(b.packets) for a, b in zip(one, other, strict=True))
+
+
+def test_an_image_holds_all_that_a_header_says_but_the_addresses(corpus):
+    for every in (False, True):
+        columns = choose_columns(corpus.train, every)
+        assert len(columns) == 1088 + 1 or not every
+        for trace in corpus.train:
+            pixels, index = draw_rows(trace, columns)
+            read = read_rows(pixels, columns)
+            assert np.array_equal(index, np.arange(len(trace.packets)))
+            assert np.array_equal(read.length, trace.packets.length)
+            ours, theirs = read.fields, trace.packets.fields
+            for name in ("protocol", "sport", "dport", "seq", "ack", "flags", "udp_length", "ip_checksum"):
+                assert np.array_equal(getattr(ours, name), getattr(theirs, name)), name
+            again = replace(trace, packets=read)
+            assert np.array_equal(again.flows.up, trace.flows.up)
+            assert again.flows.count == trace.flows.count
+
+
+def test_columns_that_never_change_are_left_out(corpus):
+    one = choose_columns(corpus.train[:1])
+    both = choose_columns(corpus.train)
+    assert 30 < len(one) < len(both) < 700
+
+
+def test_padding_is_no_packet(corpus):
+    columns = choose_columns(corpus.train)
+    short = replace(corpus.train[0], packets=corpus.train[0].packets.take(slice(0, 3)))
+    images = ImageSet([short], columns, 16, lambda condition, window: "")
+    pixels, classes = images.draw(np.random.default_rng(0), 2)
+    assert pixels.shape == (2, 16, len(columns))
+    assert classes.tolist() == [0, 0]
+    assert len(read_rows(pixels[0], columns)) == 3
+
+
+def test_reading_takes_any_pixels(corpus):
+    columns = choose_columns(corpus.train, every=True)
+    noise = np.random.default_rng(0).integers(-1, 2, (50, len(columns))).astype(np.int8)
+    packets = read_rows(noise, columns)
+    assert np.all(packets.length >= packets.captured)
+    assert np.all((packets.length <= 1500) | (packets.length == packets.captured))
+    for value in (-1, 0, 1):
+        assert len(read_rows(np.full((4, len(columns)), value, np.int8), columns)) == (0 if value < 0 else 4)
+
+
+def test_colours_are_as_far_from_each_other_and_come_back():
+    pixels = torch.tensor([[[-1, 0, 1]]], dtype=torch.int8)
+    colours = paint(pixels)
+    assert torch.equal(quantise(colours), pixels)
+    shaken = colours + 0.3 * torch.randn(colours.shape, generator=torch.Generator().manual_seed(0)).clamp(
+        -2, 2
+    )
+    assert torch.equal(quantise(shaken), pixels)
+    # Doubt between the two bits isn't absence.
+    assert quantise(torch.tensor([[[1.0, 0.6, 1.0, -0.6]]]))[0, 0].tolist() == [1, 0]
+
+
+def test_expected_colours_of_sure_odds_are_the_colours():
+    pixels = torch.randint(-1, 2, (2, 3, 5), dtype=torch.int8)
+    colours = paint(pixels)
+    sure = 50 * torch.where(colours == 0, 1.0, colours)
+    assert torch.allclose(expect(sure), torch.where(colours == 0, expect(sure), colours), atol=1e-4)
+    assert float(cross_entropy(sure, colours)) < 1e-4
+    assert float(cross_entropy(-sure, colours)) > 10
+
+
+def test_the_network_keeps_packets_in_their_places():
+    network = Denoiser(rows=10, columns=3, across=3, channels=(8, 8), layers=1, classes=2)
+    for weight in network.unet.parameters():
+        torch.nn.init.zeros_(weight)
+    noisy = torch.randn(2, 10, 6)
+    odds = network(
+        noisy, torch.full((2,), 0.5), torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.long)
+    )
+    # Without anything learnt, a pixel's odds are its own evidence: 2 sqrt(s) / (1 - s) times its value.
+    assert torch.allclose(odds, noisy * (2 * 0.5**0.5 / 0.5))
+
+
+def test_samples_keep_the_contract(fitted, corpus):
+    conditions = [trace.condition for trace in corpus.train]
+    traces = list(fitted.sample(conditions, 5))
+    assert len(traces) == len(conditions)
+    for number, trace in enumerate(traces):
+        assert trace.name == f"synthetic-{number:04d}"
+        assert trace.client == CLIENT_PREFIX
+        assert trace.condition is conditions[number]
+        assert len(trace.packets) <= fitted.fixed_packets == 16
+        assert trace.packets.ts.dtype == np.int64
+        assert np.all(np.diff(trace.packets.ts) >= 0)
+        assert np.all(trace.packets.length >= 20)
+    first = [trace.packets.ts[0] for trace in traces if len(trace.packets)]
+    assert first == [0] * len(first)
+
+
+def test_a_seed_gives_one_result(fitted, corpus):
+    conditions = [corpus.train[0].condition] * 3
+    assert same(fitted.sample(conditions, 1), fitted.sample(conditions, 1))
+    assert not same(fitted.sample(conditions, 1), fitted.sample(conditions, 2))
+    one, other = list(fitted.sample(conditions, 1))[:2]
+    assert not one.packets.same_as(other.packets)
+
+
+def test_a_fit_repeats_and_differs_by_seed(corpus):
+    short = {**TINY, "train_steps": 3}
+    conditions = [corpus.train[0].condition] * 2
+    samples = [list(fit(corpus, GUIDED, short, seed).sample(conditions, 1)) for seed in (0, 0, 1)]
+    assert same(samples[0], samples[1])
+    assert not same(samples[0], samples[2])
+
+
+def test_what_was_saved_samples_the_same(fitted, corpus, tmp_path):
+    fitted.save(tmp_path / "model")
+    assert {path.suffix for path in (tmp_path / "model").iterdir()} == {".safetensors", ".json"}
+    loaded = build(Method({}, None, Context(0), GUIDED))
+    loaded.load(tmp_path / "model")
+    conditions = [trace.condition for trace in corpus.train]
+    assert same(fitted.sample(conditions, 3), loaded.sample(conditions, 3))
+    assert loaded.fixed_packets == fitted.fixed_packets
+    assert loaded.parameters == fitted.parameters > 0
+
+
+def test_the_class_decides_what_comes_out(fitted, corpus):
+    """The transports differ in so many pixels that even a tiny fit must tell them apart."""
+    share = {}
+    for name in ("tcp", "quic"):
+        conditions = [trace.condition for trace in corpus.train if trace.condition.application == name] * 4
+        protocols = np.concatenate([trace.packets.fields.protocol for trace in fitted.sample(conditions, 0)])
+        share[name] = np.mean(protocols == TCP) - np.mean(protocols == UDP)
+    assert share["tcp"] > share["quic"] + 0.5
+
+
+def test_guidance_and_conditioning_change_the_output(fitted, corpus):
+    conditions = [corpus.train[0].condition] * 2
+    guided = list(fitted.sample(conditions, 0))
+    fitted.conditioning = replace(GUIDED, guidance=1.0)
+    try:
+        assert not same(guided, fitted.sample(conditions, 0))
+    finally:
+        fitted.conditioning = GUIDED
+    assert set(fitted.classes) == {"tcp 0", "tcp 1", "quic 0", "quic 1"}
+    by_application = fit(corpus, Conditioning("application"), {**TINY, "train_steps": 1})
+    assert set(by_application.classes) == {"tcp", "quic"}
+    assert set(fit(corpus, Conditioning("none"), {**TINY, "train_steps": 1}).classes) == {""}
+
+
+def test_a_class_never_seen_is_no_class(fitted, corpus):
+    unknown = replace(corpus.train[0].condition, application="else")
+    bare = replace(unknown, labels=Labels.unknown(0))
+    assert len(list(fitted.sample([unknown, bare], 0))) == 2
+
+
+def test_gaps_are_those_of_training(fitted, corpus):
+    seen = np.unique(np.concatenate([np.diff(trace.packets.ts) for trace in corpus.train]))
+    for trace in fitted.sample([corpus.train[0].condition] * 3, 0):
+        assert np.isin(np.diff(trace.packets.ts), seen).all()
+
+
+def test_a_fit_stops_at_its_deadline_and_says_so(corpus):
+    told = []
+    generator = build(Method({}, None, Context(0), GUIDED))
+    budget = Budget("tiny", 0.0, 60.0, {}, {**TINY, "train_steps": 1000})
+    generator.fit(corpus, budget, 0, Log(told.append))
+    assert told[-1]["stopped_early"] == 1
+    assert told[-1]["done"] == 1
+
+
+def test_wrong_settings_are_named():
+    with pytest.raises(ConfigError, match="did you mean 'rows'"):
+        image_size({"row": 3})
+    with pytest.raises(ConfigError, match="multiple of 8"):
+        image_size({"channels": [12]})
+    assert image_size({}) == ImageSize()
+    with pytest.raises(ConfigError, match="none, application, quality"):
+        build(Method({}, None, Context(0), Conditioning("trajectory")))
+    with pytest.raises(ConfigError, match="dropout"):
+        build(Method({}, None, Context(0), Conditioning("quality", guidance=2.0)))
+    with pytest.raises(ConfigError, match="no option 'x'"):
+        build(Method({"x": 1}, None, Context(0), GUIDED))

@@ -1,0 +1,188 @@
+"""The segments tokenization: what it keeps, what it loses, and what its writer enforces."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines import segment_state as state
+from baselines.headers import CYCLE_PER_OCTAVE
+from baselines.tokenizations.segments import Segments, build, find_headers, find_openings
+from benchmark.compiler import trace_of
+from benchmark.method import StatefulTokenization, Tokenization
+from benchmark.sketch import Sketch, sketch_of
+from benchmark.trace import Condition, Labels
+from tests.baselines.made_traces import make_corpus, make_trace
+
+APPLICATIONS = ("player", "browser", "call")
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Segments:
+    tokenization = build({"header_epochs": 40, "header_members": 2})
+    tokenization.fit(make_corpus(12, APPLICATIONS).train, 0)
+    return tokenization
+
+
+def random_sketch(transport: str, rows: list[tuple[int, bool, int]]) -> Sketch:
+    gaps, up, payload = (np.array(column) for column in zip(*rows, strict=True))
+    least = {"tcp": 0, "quic": 21, "rtp": 12}[transport]
+    if transport == "quic":
+        up[0], payload[0] = True, 1250
+    return Sketch(transport, np.cumsum(gaps), up, np.maximum(payload, least).astype(np.int32))
+
+
+sketches = st.builds(
+    random_sketch,
+    st.sampled_from(["tcp", "quic", "rtp"]),
+    st.lists(
+        st.tuples(st.integers(1_000, 3 * 10**9), st.booleans(), st.integers(0, 1400)), min_size=1, max_size=60
+    ),
+)
+
+
+def test_keeps_the_protocols(fitted: Segments) -> None:
+    assert isinstance(fitted, Tokenization)
+    assert isinstance(fitted, StatefulTokenization)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sketches)
+def test_round_trip_keeps_directions_and_bounds_sizes_and_times(fitted: Segments, sketch: Sketch) -> None:
+    duration = float(sketch.ts[-1]) / 1e9 + 1
+    real = sketch_of(trace_of(sketch, Condition("player", duration, duration, Labels.unknown(1)), "x", 0))
+    tokens = fitted._tokens(real, Condition("player", duration, duration, Labels.unknown(1)))[0]
+    found = fitted.play(tokens)
+    assert found.transport == real.transport
+    np.testing.assert_array_equal(found.up, real.up)
+    symbols = fitted.symbols
+    for way in (False, True):
+        own = symbols.up == way
+        edges = np.append(symbols.low[own], 65536)
+        plain = (real.up == way) & ~find_openings(real)
+        place = np.searchsorted(edges, real.payload[plain], "right")
+        np.testing.assert_array_equal(place, np.searchsorted(edges, found.payload[plain], "right"))
+    # A gap is within a decade, a wait within an eighth of an octave of where its segment opened.
+    opens = np.flatnonzero(find_openings(real))
+    gap, decoded = np.diff(real.ts, prepend=0), np.diff(found.ts, prepend=0)
+    others = np.setdiff1d(np.arange(len(real)), opens)
+    wide = (gap[others] >= 1e3) & (gap[others] < 1e11)
+    ratio = np.log10(np.maximum(decoded[others][wide], 1) / gap[others][wide])
+    assert np.abs(ratio).max(initial=0) <= 1.01
+    headers = find_headers(real, Condition("", duration, duration, Labels.unknown(1)))[0]
+    assert (headers.cycle[headers.cycle > 0] <= 2 ** (8 - 1 / CYCLE_PER_OCTAVE)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(sketches)
+def test_every_encoding_is_a_word_of_the_grammar(fitted: Segments, sketch: Sketch) -> None:
+    grammar, at = fitted.grammar(), 0
+    for token in fitted._tokens(sketch, Condition("", 200.0, 10.0, Labels.unknown(20)))[0]:
+        assert grammar.legal[at, token], fitted.vocabulary.names[token]
+        at = grammar.following[at, token]
+
+
+def test_common_sizes_are_exact(fitted: Segments) -> None:
+    trace = make_trace("player", [1, 2, 0], 99)
+    real, found = sketch_of(trace), sketch_of(fitted.decode(fitted.encode(trace)))
+    np.testing.assert_array_equal(real.payload, found.payload)
+
+
+def test_a_request_opens_a_segment_and_its_header_counts_what_comes() -> None:
+    seconds = np.array([0.1, 0.2, 0.3, 0.31, 1.3, 1.32, 1.4])
+    sketch = Sketch(
+        "tcp",
+        (seconds * 1e9).astype(np.int64),
+        np.array([True, False, False, True, True, True, False]),
+        np.array([100, 1448, 552, 0, 100, 90, 700], np.int32),
+    )
+    headers, at, opens = find_headers(sketch, Condition("", 10.0, 10.0, Labels.unknown(1)))
+    # The request 20 ms after another belongs to the same segment.
+    np.testing.assert_array_equal(np.flatnonzero(opens), [0, 4])
+    np.testing.assert_array_equal(at, [0, 4])
+    np.testing.assert_array_equal(headers.size, [2000, 700])
+    np.testing.assert_allclose(headers.rate, [2000 / 0.2, 700 / 0.1], rtol=1e-6)
+    # The second follows a second after the last byte: it waited 1.2 s in all.
+    np.testing.assert_allclose(headers.cycle, [1.2, 0.0])
+
+
+def test_what_a_writer_writes_encodes_to_a_legal_sequence_and_keeps_its_budgets(fitted: Segments) -> None:
+    corpus = make_corpus(12, APPLICATIONS)
+    conditions = [trace.condition for trace in corpus.train]
+    writer = fitted.writer(conditions, list(range(len(conditions))))
+    random, grammar = np.random.default_rng(0), fitted.grammar()
+    rows, states = np.arange(len(conditions)), np.zeros(len(conditions), int)
+    budgets: list[list[float]] = [[] for _ in conditions]
+    widths = [size for _, size in fitted.columns]
+    for _ in range(100_000):
+        mask, columns = writer.mask(), writer.columns()
+        assert (columns >= 0).all()
+        assert (columns < widths).all()
+        assert mask.any(axis=1).all()
+        tokens = np.array([random.choice(np.flatnonzero(row)) for row in mask])
+        assert grammar.legal[states, tokens].all()
+        states = grammar.following[states, tokens]
+        ended = writer.push(tokens)
+        for row in np.flatnonzero(fitted.kinds[tokens] == state.SIZE):
+            budgets[rows[row]].append(float(writer._real[row, state.TARGET]))
+        writer.keep(np.flatnonzero(~ended))
+        rows, states = rows[~ended], states[~ended]
+        if not len(rows):
+            break
+    assert not len(rows)
+    for row, condition in enumerate(conditions):
+        sketch = writer.sketch(row)
+        assert (np.diff(sketch.ts) >= 0).all()
+        assert sketch.ts[-1] >= condition.duration * 1e9
+        headers = find_headers(sketch, condition)[0]
+        if sketch.transport == "rtp":
+            continue
+        inside = headers.size[:-1]
+        asked = np.array(budgets[row][: len(inside)])
+        assert (inside >= state.DONE_SHARE * asked - 1).all()
+        assert (inside <= state.OVER_SHARE * asked + 1500).all()
+
+
+def test_a_row_depends_on_its_own_seed_and_condition_alone(fitted: Segments) -> None:
+    conditions = [trace.condition for trace in make_corpus(4).train]
+
+    def first_tokens(chosen: list[int]) -> list[list[int]]:
+        writer = fitted.writer([conditions[k] for k in chosen], chosen)
+        out: list[list[int]] = [[] for _ in chosen]
+        for _ in range(50):
+            tokens = writer.mask().argmax(axis=1)
+            for row, token in enumerate(tokens):
+                out[row].append(int(token))
+            writer.push(tokens)
+        return out
+
+    together = first_tokens([0, 1, 2, 3])
+    assert first_tokens([2])[0] == together[2]
+
+
+def test_saved_and_loaded_it_is_the_same(fitted: Segments, tmp_path: Path) -> None:
+    fitted.save(tmp_path)
+    other = build({})
+    other.load(tmp_path)
+    trace = make_trace("browser", [2, 2, 1], 5)
+    assert other.vocabulary == fitted.vocabulary
+    np.testing.assert_array_equal(other.encode(trace), fitted.encode(trace))
+    writers = [t.writer([trace.condition], [3]) for t in (fitted, other)]
+    for _ in range(30):
+        np.testing.assert_array_equal(writers[0].mask(), writers[1].mask())
+        for writer in writers:
+            writer.push(writer.mask().argmax(axis=1))
+
+
+def test_header_model_follows_what_is_asked(fitted: Segments) -> None:
+    """Higher rungs bring larger segments: the made traces double from rung to rung."""
+    sizes = []
+    for rung in (0, 3):
+        labels = Labels(np.full(3, rung, np.int8), *[Labels.unknown(3).stall] * 4)
+        writer = fitted.writer([Condition("player", 6.0, 2.0, labels)] * 40, list(range(40)))
+        for _ in range(4):
+            writer.push(writer.mask().argmax(axis=1))
+        sizes.append(np.median(writer.columns()[:, 2]))
+    assert sizes[1] > sizes[0] + 4

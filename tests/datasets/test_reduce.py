@@ -1,0 +1,287 @@
+"""Captured sessions into corpora: the cut, the label rule on logs worked out by hand, the splits, the
+command."""
+
+import json
+import math
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
+
+import reduce
+from corpus_card import tables
+from player_labels import label_call, label_streaming, mode, playhead_moves
+
+from benchmark.checksum import convention_checksums
+from benchmark.compact import read_traces
+from benchmark.corpora import embedded
+from benchmark.pcap import write_pcap
+from benchmark.trace import NANOSECONDS
+from tests.benchmark.packet_making import header, packets_from, trace_from
+
+ROOT = Path(__file__).resolve().parents[2]
+START = 1_700_000_000.0
+
+
+def streaming_log(first_play=2.0, offset=0.0, stalls=(), length=32.0, height=lambda _: 360, start=START):
+    """A player's log with a sample each half second; ``stalls`` are (from, to) in seconds since START."""
+    samples, playhead, stalled = [], offset, 0.0
+    for step in range(1, int(2 * length)):
+        time = step / 2
+        waits = sum(max(0.0, min(time, end) - max(time - 0.5, begin)) for begin, end in stalls)
+        if time > first_play:
+            playhead += min(0.5, time - first_play) - waits
+            stalled += waits
+        samples.append({"t": 1000 * (START + time), "ct": playhead, "h": height(time), "stall": stalled})
+    return {"t0": 1000 * start, "samples": samples, "segs": []}
+
+
+def label(log, first_packet=START, windows=3):
+    return label_streaming(log, first_packet, 10.0, windows)
+
+
+def seconds(values):
+    return [round(float(value), 3) for value in values]
+
+
+def test_rung_is_the_modal_video_segment_and_is_carried_forward():
+    log = streaming_log(length=42)
+    at = 1000 * START
+    log["segs"] = [
+        [at + 11_000, "i3.m4s", 800, 5],  # init and audio segments don't count
+        [at + 11_100, "c6-1.m4s", 50_000, 5],
+        [at + 11_200, "c6-2.m4s", 50_000, 5],
+        [at + 12_000, "c4-1.m4s", 100_000, 5],
+        [at + 13_000, "c1-2.m4s", 100_000, 5],
+        [at + 19_999, "c4-3.m4s", 100_000, 5],
+        [at + 30_000, "c5-4.m4s", 100_000, 5],
+        [at + 31_000, "c2-5.m4s", 100_000, 5],
+        [at + 45_000, "c0-6.m4s", 100_000, 5],  # after the trace's end
+        [at - 1_000, "c0-0.m4s", 100_000, 5],  # before it began
+    ]
+    labels = label(log, windows=4)
+    assert labels.rung.tolist() == [-1, 4, 4, 2]
+    assert seconds(labels.bitrate) == [0, 320_000, 0, 160_000]
+    assert np.isnan(labels.fps).all()
+
+
+def test_windows_count_from_the_first_packet_not_from_the_player():
+    log = streaming_log()
+    log["segs"] = [[1000 * START + 9_000, "c3-1.m4s", 1, 1]]
+    assert label(log).rung.tolist() == [3, 3, 3]
+    assert label(log, first_packet=START - 5).rung.tolist() == [-1, 3, 3]
+
+
+def test_height_counts_only_while_the_playhead_moves():
+    # Before playback the element reports the init segment's height.
+    log = streaming_log(first_play=9.0, height=lambda time: 1080 if time < 9.4 else 240 if time < 24 else 480)
+    assert label(log).height.tolist() == [240, 240, 480]
+    assert label(streaming_log(first_play=12.0)).height.tolist() == [-1, 360, 360]
+
+
+@pytest.mark.parametrize(
+    ("values", "modal"), [([], -1), ([3], 3), ([5, 2], 2), ([5, 5, 2], 5), ([4, 1, 4, 1], 1)]
+)
+def test_ties_go_to_the_lower(values, modal):
+    assert mode(values) == modal
+
+
+def test_a_seek_is_not_a_move():
+    samples = [
+        {"t": 1000 * time, "ct": place} for time, place in [(0, 0), (0.5, 41.2), (1, 41.2), (1.5, 41.6)]
+    ]
+    times, moves = playhead_moves(samples)
+    assert seconds(times) == [0, 0.5, 1, 1.5]
+    assert seconds(moves) == [0, 0, 0.4]
+
+
+@pytest.mark.parametrize("first_play", [0.75, 2.0, 2.3, 11.5])
+def test_startup_runs_from_the_players_start_to_the_first_move(first_play):
+    labels = label(streaming_log(first_play=first_play, offset=28.0))
+    assert labels.startup == pytest.approx(first_play, abs=0.001)
+    waits = [min(10, first_play), max(0, first_play - 10), 0]
+    assert seconds(labels.stall) == pytest.approx(waits, abs=0.002)
+
+
+def test_startup_runs_from_the_later_of_player_and_first_packet():
+    assert label(streaming_log(first_play=2.0), first_packet=START + 1).startup == pytest.approx(1.0)
+    assert label(streaming_log(first_play=2.0), first_packet=START - 8).startup == pytest.approx(2.0)
+    # Ahead of the player's start nothing is wanted, so nothing stalls.
+    assert seconds(label(streaming_log(first_play=2.0), first_packet=START - 8).stall) == [2, 0, 0]
+
+
+def test_stalls_are_what_the_players_counter_gained():
+    labels = label(streaming_log(first_play=1.0, stalls=[(8.5, 10.5), (24.0, 25.0)]))
+    assert seconds(labels.stall) == pytest.approx([1.0 + 1.5, 0.5, 1.0], abs=0.01)
+    chromium = streaming_log(first_play=1.0, stalls=[(8.5, 10.5), (24.0, 25.0)])
+    for sample in chromium["samples"]:
+        sample["bt"] = sample.pop("stall") + 0.7  # time spent buffering ahead of playback
+    assert seconds(label(chromium).stall) == seconds(labels.stall)
+
+
+def test_a_session_that_never_plays_stalls_throughout():
+    labels = label(streaming_log(first_play=99.0), first_packet=START - 4)
+    assert math.isnan(labels.startup)
+    assert seconds(labels.stall) == [6, 10, 10]
+    assert labels.height.tolist() == [-1, -1, -1]
+
+
+def call_log(seconds_of_call=12, fps=25.0):
+    return {
+        "t_connect": 1000 * START,
+        "codec": "VP8",
+        "client": [
+            {
+                "t": 1000 * (START + 0.4 + second),
+                "in_video": {
+                    "framesDecoded": fps * second,
+                    "bytesReceived": 10_000 * second,
+                    "totalFreezesDuration": 0.0 if second < 5 else 0.5,
+                    "frameHeight": 360 if second < 6 else 180,
+                },
+            }
+            for second in range(seconds_of_call)
+        ],
+    }
+
+
+def test_calls_interpolate_cumulative_counters():
+    labels = label_call(call_log(), START, 1.0, 14)
+    # Samples stand at 0.4 s to 11.4 s: the first window and the last three aren't spanned.
+    assert np.isnan(labels.fps).tolist() == [True] + [False] * 10 + [True] * 3
+    assert seconds(labels.fps[1:11]) == [25.0] * 10
+    assert seconds(labels.bitrate[1:11]) == [80_000.0] * 10
+    assert np.nansum(labels.stall) == pytest.approx(0.5)
+    assert labels.height.tolist() == [360] * 6 + [180] * 6 + [-1] * 2
+    assert labels.rung.tolist() == [-1] * 14
+
+
+def tcp(sport, dport, seq, payload):
+    return header(
+        struct.pack(">HHIIBBHHH", sport, dport, seq, 0, 0x50, 16, 255, 0, 0) + payload, 6, address=0
+    )
+
+
+def test_the_cut_keeps_headers_and_the_first_payload_bytes():
+    quic = header(struct.pack(">HHHH", 443, 5000, 8 + 40, 9) + b"Q" * 40, 17)
+    call = header(struct.pack(">HHHH", 700, 5000, 8 + 40, 9) + b"R" * 40, 17)
+    short = header(struct.pack(">HHHH", 700, 5000, 8 + 3, 9) + b"S" * 3, 17)
+    whole = [tcp(443, 5000, 1, b"T" * 100), quic, call, short]
+    ts = [5_000, 5_000 + 1_499, 60 * NANOSECONDS + 4_000, 60 * NANOSECONDS + 4_600]
+    cut = reduce.cut_packets(packets_from(whole, ts=ts))
+    assert cut.captured.tolist() == [40, 29, 28 + 16]
+    assert cut.length.tolist() == [140, 68, 68]
+    # The third packet is just within 60 s of the first; the fourth would round up to 60 s.
+    assert cut.ts.tolist() == [0, 1000, 60 * NANOSECONDS - 1000]
+    assert convention_checksums(cut).same_as(cut)
+    assert bytes(cut.data[40 + 28 : 40 + 29]) == b"Q"
+
+
+def made(name, application, rung):
+    trace = trace_from(packets_from([b"x"]), name, rung=np.array([rung, rung], np.int8))
+    object.__setattr__(trace.condition, "application", application)
+    return trace
+
+
+def test_splits_follow_shares_within_applications_and_rungs():
+    traces = [
+        made(f"{kind}{i}", kind, i % 6)
+        for kind, count in (("a", 28), ("b", 14), ("c", 6))
+        for i in range(count)
+    ]
+    splits = reduce.split_traces(traces, reduce.SHARES["streaming"])
+    assert splits == reduce.split_traces(traces[::-1], reduce.SHARES["streaming"])
+    counts = {name: list(splits.values()).count(name) for name in ("train", "validation", "test")}
+    assert counts == {"train": 24, "validation": 10, "test": 14}
+    for kind, count in (("a", 28), ("b", 14), ("c", 6)):
+        for split, share in reduce.SHARES["streaming"].items():
+            given = sum(value == split for name, value in splits.items() if name[0] == kind)
+            assert abs(given - share * count) <= 1.01
+    low = [split for name, split in splits.items() if int(name[1:]) % 6 < 3]
+    assert abs(low.count("train") / len(low) - 0.5) < 0.15
+    three = reduce.split_traces([made(name, "webrtc", -1) for name in "xyz"], reduce.SHARES["calls"])
+    assert sorted(three.values()) == ["test", "train", "validation"]
+
+
+def write_session(folder, name, log, about=None):
+    packets = packets_from(
+        [tcp(5000, 443, 1, b""), *[tcp(443, 5000, 1 + 1000 * i, b"T" * 1000) for i in range(9)]],
+        ts=[int(i * 7.001 * NANOSECONDS) for i in range(10)],
+    )
+    write_pcap(folder / f"{name}.pcap", packets, epoch_ns=int(START) * NANOSECONDS)
+    (folder / f"{name}.json").write_text(json.dumps(log))
+    (folder / f"{name}.link").write_text('{"down": [[0, 5]]}')
+    if about:
+        (folder / f"{name}.labels.json").write_text(json.dumps(about))
+
+
+@pytest.fixture
+def sessions(tmp_path):
+    folder = tmp_path / "sessions"
+    folder.mkdir()
+    for i in range(8):
+        log = streaming_log(length=62)
+        log["segs"] = [[1000 * START + 9_000, f"c{i % 6}-1.m4s", 5_000, 1]]
+        client = "chromium-shaka" if i % 2 else "light-rate"
+        write_session(folder, f"s{i}", log, {"client": client, "proto": "h2"})
+    for i in range(3):
+        write_session(folder, f"w{i}", call_log(62))
+    return folder
+
+
+def test_sessions_become_corpora_that_load(sessions, tmp_path, capsys):
+    out = tmp_path / "datasets"
+    assert reduce.main([str(sessions), "--out", str(out)]) == 0
+    corpus = embedded.load({"name": "streaming"}, tmp_path)
+    assert len(corpus.train) + len(corpus.validation) + len(corpus.test) == 8
+    assert corpus.applications() == ["light-h2", "shaka-h2"]
+    trace = corpus.train[0]
+    assert trace.notes["link"] == {"down": [[0, 5]]}
+    assert trace.packets.ts[-1] == 8 * 7.001 * NANOSECONDS
+    assert trace.packets.captured.tolist() == [40] * 9
+    assert len(embedded.load({"name": "calls"}, tmp_path).train) == 1
+    first = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert reduce.main([str(sessions), "--out", str(out)]) == 0
+    assert first == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert capsys.readouterr().err == ""
+
+
+def test_the_cards_tables_are_written_anew_and_its_text_stays(sessions, tmp_path):
+    reduce.main([str(sessions), "--out", str(tmp_path / "datasets")])
+    card = tmp_path / "datasets" / "streaming" / "card.md"
+    assert "| train | 4 |" in card.read_text()
+    card.write_text("# Mine\n\nWords.\n\n<!-- tables: start -->\nold\n<!-- tables: end -->\n\nMore words.\n")
+    assert reduce.main(["--card", str(card.parent)]) == 0
+    text = card.read_text()
+    assert text.startswith("# Mine\n\nWords.\n")
+    assert text.endswith("\n\nMore words.\n")
+    assert "old" not in text
+    assert "| train | 4 |" in text
+
+
+@pytest.mark.parametrize("suffix", [".json", ".labels.json", ".link"])
+def test_a_session_that_lacks_a_file_is_named(sessions, tmp_path, capsys, suffix):
+    (sessions / f"s3{suffix}").unlink()
+    assert reduce.main([str(sessions), "--out", str(tmp_path / "datasets")]) == 1
+    assert f"s3{suffix}: the session lacks this file" in capsys.readouterr().err
+
+
+def test_a_folder_without_sessions_is_named(tmp_path, capsys):
+    assert reduce.main([str(tmp_path), "--out", str(tmp_path)]) == 1
+    assert "there is no session" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["streaming", "calls"])
+def test_shipped_cards_are_up_to_date(tmp_path, name):
+    text = (ROOT / "datasets" / name / "card.md").read_text()
+    assert tables(ROOT / "datasets" / name) in text
+
+
+def test_what_is_stored_is_what_was_reduced(sessions, tmp_path):
+    reduce.main([str(sessions), "--out", str(tmp_path)])
+    for trace in read_traces(tmp_path / "streaming" / "traces.parquet"):
+        assert convention_checksums(trace.packets).same_as(trace.packets)

@@ -1,0 +1,83 @@
+"""The table and its JSON show every record, and say what was left out."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmark.metric import Score
+from benchmark.record import Record, close_record, open_record, score_facts
+from leaderboard.table import group_rows, render
+from tests.houses import ROOT
+
+
+def record(method, seed, kept, status="ok", reason="", **choices):
+    scores = {"downstream.rung.skill_kept": Score(kept, interval=(kept - 0.1, kept + 0.1))} if kept is not None else {}
+    return Record(
+        cell=f"{method}{seed}", method=method, seed=seed, status=status, reason=reason, config={"seed": seed},
+        choices={"generator": method, "dataset": "streaming", "budget": "default", **choices},
+        scores=score_facts(scores), floors={"downstream.rung.skill_kept": 1.0},
+    )  # fmt: skip
+
+
+def write(folder, *records):
+    for each in records:
+        (folder / each.cell).mkdir()
+        open_record(folder / each.cell / "record.json", each)
+        close_record(folder / each.cell / "record.json", each)
+
+
+def show(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "leaderboard", "show", *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+
+def test_rows_are_ordered_best_first_and_seeds_are_joined():
+    rows = group_rows([record("markov", 0, 0.5), record("gpt", 0, 0.8), record("gpt", 1, 0.9), record("real", 0, None)])
+    assert [(row.name, len(row.records)) for row in rows] == [("gpt", 2), ("markov", 1), ("real", 1)]
+
+
+def test_the_interval_over_seeds_is_students():
+    rows = group_rows([record("gpt", seed, value) for seed, value in enumerate((0.7, 0.8, 0.9))])
+    mean, low, high = rows[0].interval("downstream.rung.skill_kept")
+    # t(0.975, 2 degrees of freedom) = 4.3027, standard error = 0.1 / sqrt(3)
+    assert mean == pytest.approx(0.8)
+    assert (low, high) == (pytest.approx(0.8 - 0.24841, abs=1e-4), pytest.approx(0.8 + 0.24841, abs=1e-4))
+
+
+def test_one_seed_shows_its_own_interval():
+    assert "0.80 [0.70, 0.90]" in render([record("gpt", 0, 0.8)])
+
+
+def test_budgets_are_tables_of_their_own():
+    text = render([record("gpt", 0, 0.8), record("gpt", 1, 0.1, budget="smoke")])
+    assert "budget=default" in text
+    assert "budget=smoke" in text
+
+
+def test_json_has_a_row_for_every_status(tmp_path):
+    write(tmp_path, record("gpt", 0, 0.8), record("broken", 0, None, "failed", "ValueError: no"))
+    rows = {row["method"]: row for row in json.loads(show("--records", str(tmp_path), "--json").stdout)}
+    assert rows["gpt"]["scores"] == {"downstream.rung.skill_kept": 0.8}
+    assert rows["gpt"]["config"]["generator"] == "gpt"
+    assert (rows["broken"]["status"], rows["broken"]["reason"]) == ("failed", "ValueError: no")
+
+
+def test_a_corrupt_record_is_named_and_left_out(tmp_path):
+    write(tmp_path, record("gpt", 0, 0.8))
+    (tmp_path / "gpt0" / "other").mkdir()
+    (tmp_path / "gpt0" / "other" / "record.json").write_text("{")
+    shown = show("--records", str(tmp_path))
+    assert "left out" in shown.stderr
+    assert "gpt" in shown.stdout
+
+
+def test_a_failure_is_said_below_the_table(tmp_path):
+    write(tmp_path, record("broken", 0, None, "timeout", "over 5 s"))
+    assert "broken (cell broken0): timeout: over 5 s" in show("--records", str(tmp_path)).stdout
+
+
+def test_an_empty_folder_says_what_to_run(tmp_path):
+    assert "python run.py" in show("--records", str(tmp_path)).stdout

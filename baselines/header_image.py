@@ -139,6 +139,24 @@ class ImageSet:
         self.starts = np.concatenate(starts)
         self.names, self.classes = np.unique(np.array(names), return_inverse=True)
 
+    def shares(self) -> NDArray[np.float64]:
+        """Shares of pixels present, and of 1 among those, in each class: [classes + 1, 2 columns].
+
+        Row 0 is all classes together. Half a pixel is added to every count, so that no share is 0 or 1.
+        """
+        depth = self.pixels[0].shape[1]
+        counts = np.zeros((len(self.names), 3, depth))
+        for trace, pixels in enumerate(self.pixels):
+            own = self.starts[:, 0] == trace
+            first, classes = self.starts[own, 1], self.classes[own]
+            for name in np.unique(classes):
+                rows = pixels[first[classes == name]]
+                counts[name, 0] += len(rows)
+                counts[name, 1] += (rows >= 0).sum(axis=0)
+                counts[name, 2] += (rows > 0).sum(axis=0)
+        total, present, ones = np.concatenate([counts.sum(axis=0, keepdims=True), counts]).swapaxes(0, 1)
+        return np.concatenate([(present + 0.5) / (total + 1), (ones + 0.5) / (present + 1)], axis=1)
+
     def draw(self, random: np.random.Generator, count: int) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
         """Return images, int8 [count, rows, columns], and the number of each one's class among ``names``."""
         chosen = random.integers(0, len(self.starts), count)

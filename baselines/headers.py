@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 PER_OCTAVE = 4  # bins of size and rate
-CYCLE_PER_OCTAVE = 8
+CYCLE_PER_OCTAVE = 32
 SIZE_FLOOR, RATE_FLOOR, CYCLE_FLOOR = 4.0, 4.0, -6.0  # log2 of bytes, bytes/s, seconds
 SIZES, RATES, CYCLES = 1 + 24 * PER_OCTAVE, 1 + 24 * PER_OCTAVE, 1 + 14 * CYCLE_PER_OCTAVE
 _RUNGS = 16

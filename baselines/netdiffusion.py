@@ -46,7 +46,7 @@ class ImageSize:
     """The budget's section ``image``.
 
     rows: packets an image has. across: packets in a line of the raster that the U-Net sees.
-    channels: of each level of the U-Net. layers: blocks a level. every_column: all 1,088, not just those in use.
+    channels: of each level of the U-Net. layers: blocks a level. every_column: all 1,088, used or not.
     learning_rate: its peak. denoise_steps: of DDIM. sample_batch: images made at once.
     """
 
@@ -106,6 +106,7 @@ class NetDiffusion:
         # Class 0 is none: what guidance leads away from.
         self.classes = {str(name): number for number, name in enumerate(images.names, start=1)}
         self.network = self._new_network()
+        self.network.start_from(torch.from_numpy(images.shares()).float())
         steps = self.size.train_steps
         optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=self.size.learning_rate, weight_decay=0.01
@@ -125,7 +126,7 @@ class NetDiffusion:
             odds = self.network(noisy, noising.alphas_cumprod[times], times, asked)
             loss = cross_entropy(odds, clean)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             optimiser.step()
             rate.step()

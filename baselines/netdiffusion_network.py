@@ -61,13 +61,22 @@ class Denoiser(torch.nn.Module):
         # With this many channels, kernels of 3 x 3 at both ends would cost more than all between them.
         self.unet.conv_in = torch.nn.Conv2d(self.depth, channels[0], 1)
         self.unet.conv_out = torch.nn.Conv2d(channels[0], self.depth, 1)
+        self.prior = torch.nn.Embedding(classes, self.depth)
+
+    @torch.no_grad()
+    def start_from(self, share: torch.Tensor) -> None:
+        """Begin with the odds of each class: the share of +1 among its colours, [classes, 2 columns].
+
+        Without it, most of a short training goes into pixels that hardly ever change.
+        """
+        self.prior.weight.copy_(torch.logit(share))
 
     def forward(
         self, noisy: torch.Tensor, signal: torch.Tensor, times: torch.Tensor, classes: torch.Tensor
     ) -> torch.Tensor:
-        """Return the odds (logits) of presence and bits, [n, rows, 2 columns], of colours noised the same shape.
+        """Return the odds (logits) of presence and bits, [n, rows, 2 columns], behind colours that were noised.
 
-        signal: the share of the variance that is signal, float32 [n]; times: the steps of the noise, int64 [n].
+        signal: the variance's share that is signal, float32 [n]. times: steps of noise, int64 [n] or one.
         What a pixel's own noisy value says of it is exact (two colours at distance 2 in Gaussian noise), so
         that the network has only to learn what the others say.
         """
@@ -76,7 +85,8 @@ class Denoiser(torch.nn.Module):
         told = self.unet(cells, times, classes).sample
         odds = told.permute(0, 2, 3, 1).reshape(len(noisy), -1, self.depth)[:, : self.rows]
         evidence = (2 * signal.sqrt() / (1 - signal)).clamp(max=_MOST_EVIDENCE)
-        return odds + evidence[:, None, None] * noisy
+        told_and_seen: torch.Tensor = odds + self.prior(classes)[:, None] + evidence[:, None, None] * noisy
+        return told_and_seen
 
 
 def expect(odds: torch.Tensor) -> torch.Tensor:

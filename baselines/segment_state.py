@@ -36,14 +36,16 @@ END, TRANSPORT, TRIP, SIZE, RATE, CYCLE, QUIET, REQUEST, DATA, OPEN_NOW, OPEN_LA
 # Phases of a row.
 START, TRIPPING, FIRST, SIZING, RATING, CYCLING, PACKETS, ENDED = range(8)
 # Columns of the real and the whole numbers that a row keeps.
-OPENED, TARGET, SPEED, WAIT, GOT, NOW, ASIDE = range(7)
-PHASE, WAY, SIZE_BIN, RATE_BIN, LATER, TAIL, COUNT, TRIP_BIN = range(8)
+OPENED, TARGET, SPEED, WAIT, GOT, NOW = range(6)
+PHASE, WAY, SIZE_BIN, RATE_BIN, LATER, TAIL, TRIP_BIN, RUN, LAST_RUN, OLDER_RUN = range(10)
+REALS, WHOLES = 6, 10
 
 AGES = np.array([0.5, 1, 2, 4, 6, 8, 12, 16, 20, 25, 30, 40, 60, 120])
 LAGS = np.array(
     [-2.0, -0.8, -0.4, -0.2, -0.1, -0.05, -0.02, -0.007, 0.007, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 2.0]
 )
 _LEFTS = 48
+_RUNS = 16
 RUNGS = 16
 COLUMNS = (
     ("rung", RUNGS),
@@ -54,6 +56,9 @@ COLUMNS = (
     ("kind", 3 * len(TRANSPORTS)),
     ("age", len(AGES) + 1),
     ("trip", TRIPS),
+    ("run", _RUNS),
+    ("last run", _RUNS),
+    ("older run", _RUNS),
 )
 
 
@@ -87,6 +92,10 @@ def describe(real: Any, whole: Any, rungs: Any, window: float, out: Any) -> None
     out[5] = 3 * max(whole[WAY], 0) + later
     out[6] = np.searchsorted(AGES, real[NOW])
     out[7] = whole[TRIP_BIN]
+    # Packets down since the last one up, and how many there were before: what delayed acknowledgements count.
+    out[8] = min(whole[RUN], _RUNS - 1)
+    out[9] = min(whole[LAST_RUN], _RUNS - 1)
+    out[10] = min(whole[OLDER_RUN], _RUNS - 1)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -162,7 +171,12 @@ def take_header(real: Any, whole: Any, kind: int, place: int, value: float) -> N
 def take_packet(real: Any, whole: Any, kind: int, up: bool, payload: int, now: float) -> None:
     """Take in a packet that passed at ``now`` seconds."""
     real[NOW] = now
-    whole[COUNT] += 1
+    if not up:
+        whole[RUN] += 1
+    elif whole[RUN] > 0:
+        whole[OLDER_RUN] = whole[LAST_RUN]
+        whole[LAST_RUN] = whole[RUN]
+        whole[RUN] = 0
     if kind == OPEN_NOW or kind == OPEN_LATER:
         open_segment(real, whole)
         whole[PHASE] = SIZING

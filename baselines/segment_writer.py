@@ -79,8 +79,8 @@ class SegmentWriter:
         self._script = script
         self._masks = script.masks()
         self._random = [np.random.default_rng([seed, 1]) for seed in seeds]
-        self._real = np.zeros((count, 7))
-        self._whole = np.zeros((count, 8), np.int64)
+        self._real = np.zeros((count, state.REALS))
+        self._whole = np.zeros((count, state.WHOLES), np.int64)
         self._whole[:, WAY] = -1
         self._applications = np.array([script.number(c.application) for c in conditions], np.int64)
         windows = max([1, *(len(c.labels) for c in conditions)])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 # A client sends requests of 60 payload bytes and more; acknowledgements and QUIC ACK frames stay below.
 REQUEST_BYTES = 60
 LARGEST_PAYLOAD = 65535
-_SIZE_EDGES = (0, 1, 24, 40, REQUEST_BYTES, 80, 112, 256, 512, 1024, 1280, 1449, LARGEST_PAYLOAD + 1)
+_SIZE_EDGES = (0, 1, 24, 40, REQUEST_BYTES, 80, 112, 256, 512, 1024, 1200, 1280, 1449, LARGEST_PAYLOAD + 1)
 _GAP_EDGES = np.arange(3.0, 11.01, 0.5)  # log10 of ns: half decades from 1 us to 100 s
 _SHORTEST, _LONGEST = 1.0, 12.0
 _QUANTILES = 9

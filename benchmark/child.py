@@ -19,6 +19,7 @@ from benchmark.compact import read_traces, write_traces
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Generator, Log
 from benchmark.metric import Evidence, Family, Score
+from benchmark.metrics import memorisation
 from benchmark.picture import draw_comparison
 from benchmark.record import score_facts
 from benchmark.registry import build_generator, load_corpus
@@ -130,8 +131,12 @@ class Work:
 
     def _floor(self, _folder: Path) -> dict[str, Any]:
         watch = Stopwatch()
-        train = list(self.corpus.train)
-        scores = self._scores(self._evidence(train, train, train))
+        train, validation = list(self.corpus.train), list(self.corpus.validation)
+        evidence = self._evidence(train, train, train)
+        scores = self._scores(evidence)
+        # Training traces are copies of themselves; what real traffic shows of copying, unseen traces say.
+        if validation:
+            scores |= memorisation.FAMILY.score(replace(evidence, synthetic=validation))
         return {**watch.facts(), "values": {name: fact["value"] for name, fact in score_facts(scores).items()}}
 
     def _evidence(self, synthetic: list[Trace], raw: list[Trace], repaired: list[Trace]) -> Evidence:

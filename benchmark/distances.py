@@ -104,7 +104,7 @@ def shared_grid(groups: Sequence[NDArray[Any]], points: int = 2048) -> FloatArra
 
 
 def cumulative_areas(groups: Sequence[NDArray[Any]], grid: FloatArray) -> FloatArray:
-    """Return the area under each group's cumulative count in each cell, then its count: float64 [groups, grid].
+    """Return the area under each group's cumulative count by cell, then its count, float64 [groups, grid].
 
     Sums of rows describe pooled groups, so that any weighting of groups can be compared at the cost of a sum.
     """

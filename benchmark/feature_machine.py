@@ -1,18 +1,21 @@
 """The state machine from packets to features; the kernel program matches it bit for bit.
 
-Integers only. Stored fields wrap at their width; 16- and 8-bit counters stay at their maximum. A packet's tick is the
-u32 (ns >> 10), which wraps; an interval that is negative, or 2^31 ticks or more, is 0. Division happens only where a
-window opens or closes.
+Integers only. Stored fields wrap at their width; 16- and 8-bit counters stay at their maximum. A packet's
+tick is the u32 (ns >> 10), which wraps; an interval that is negative, or 2^31 ticks or more, is 0. Division
+happens only where a window opens or closes.
 
-Windows: a flow's window is the newer of its halves'. A packet past its half's ``window_end`` moves the half to the
-window that its time falls in, but never to one older than the flow's. If that window is newer than the flow's, the
-flow's closes: halves in it give their values, a half left in an older one gives zeros. So each packet counts once,
-windows without packets aren't written, and a late packet counts in the window that is open.
-Segments (Bronzino et al. 2019): an up packet of at least 60 payload bytes, 50 ms or more after the last such one that
-counted, is a request. The first down payload after it closes the running segment and opens one. Frames (VCAML,
-Sharma et al., IMC 2023): a UDP down packet above 298 payload bytes whose size is within 2 B of one of the last three
-such packets goes on with the frame; any other opens one. RTT (TCP timestamps, as pping has it): each side notes one
-TSval at a time and measures when exactly that one is echoed; an echo past it ends the wait without a sample.
+Windows: a flow's window is the newer of its halves'. A packet past its half's ``window_end`` moves the half
+to the window that its time falls in, but never to one older than the flow's. If that window is newer than
+the flow's, the flow's closes: halves in it give their values, a half left in an older one gives zeros. So
+each packet counts once, windows without packets aren't written, and a late packet counts in the window that
+is open.
+
+Segments (Bronzino et al. 2019): an up packet of at least 60 payload bytes, 50 ms or more after the last such
+one that counted, is a request. The first down payload after it closes the running segment and opens one.
+Frames (VCAML, Sharma et al., IMC 2023): a UDP down packet above 298 payload bytes whose size is within 2 B
+of one of the last three such packets goes on with the frame; any other opens one.
+RTT (TCP timestamps, as pping has it): each side notes one TSval at a time and measures when exactly that one
+is echoed; an echo past it ends the wait without a sample.
 """
 
 # All compiled functions stand in this one file: numba's cache doesn't see a change in another.
@@ -88,8 +91,8 @@ def more(counter: int) -> int:
 
 @numba.njit(int64(int64), cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def square(gap: int) -> int:
-    """Square of an interval in units of 1,024 ticks (1.05 ms), which fits 28 bits; intervals of 2^24 ticks or more
-    count as 2^24 - 1."""
+    """Square of an interval in units of 1,024 ticks (1.05 ms), which fits 28 bits; intervals of 2^24 ticks
+    or more count as 2^24 - 1."""
     short = min(gap, 0xFFFFFF) >> 10
     return short * short
 
@@ -127,7 +130,8 @@ def count_gap(own: Any, tick: int, opening: int) -> None:
 
 @numba.njit(void(_HALF, int64, int64, int64, int64, int64), cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def follow_sequence(own: Any, seq: int, ack: int, flags: int, size: int, opening: int) -> None:
-    """F3: pushes, retransmissions and holes by sequence number, acknowledgements that say nothing new (RFC 9293)."""
+    """F3: pushes, retransmissions and holes by sequence number, acknowledgements that say nothing new (RFC
+    9293)."""
     if flags & PSH:
         own.pushes = more(own.pushes)
     bare = size == 0 and flags & (ACK | SYN | FIN | RST) == ACK
@@ -297,7 +301,8 @@ def mean(total: int, count: int) -> int:
 
 @numba.njit(int64(_HALF, uint32[::1], int64, int64), cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def write_half(own: Any, row: Any, at: int, part: int) -> int:
-    """Write a half's features of set ``part`` (0 to 3) from column ``at`` on; return the column after them."""
+    """Write a half's features of set ``part`` (0 to 3) from column ``at`` on; return the column after
+    them."""
     if part == 0:
         row[at], row[at + 1] = own.packets, own.bytes
         return at + 2
@@ -351,7 +356,7 @@ def write_segments(down: Any, end: int, row: Any, at: int) -> int:
 @numba.njit(void(_SEGMENTS, uint32[::1], int64), cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def write_ring(down: Any, row: Any, at: int) -> None:
     """Write the window's last segments, newest first: all sizes, then all intervals."""
-    place = np.int64(down.ring_next)
+    place: Any = np.int64(down.ring_next)
     for k in range(min(RING, np.int64(down.segments))):
         place = RING - 1 if place == 0 else place - 1
         row[at + k] = down.ring_bytes[place]
@@ -362,7 +367,8 @@ def write_ring(down: Any, row: Any, at: int) -> None:
     void(_HALVES, _REQUESTS, _SEGMENTS, int64, uint32[::1], int64), cache=True, nogil=True
 )
 def write_row(halves: Any, up: Any, down: Any, window: int, row: Any, level: int) -> None:
-    """Write all features of the flow's window, in the order of ``feature_names``; halves not in it stay zero."""
+    """Write all features of the flow's window, in the order of ``feature_names``; halves not in it stay
+    zero."""
     row[:] = 0
     at = 0
     for part in range(min(level, 3) + 1):
@@ -388,12 +394,13 @@ def write_row(halves: Any, up: Any, down: Any, window: int, row: Any, level: int
 
 
 @numba.njit(int64(_CLOCK, int64), cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def window_at(clock: Any, ns: int) -> int:
-    """Index of the window that an instant falls in, by one 32-bit division; the clock's own for earlier instants."""
+def window_at(clock: Any, ns: int) -> Any:
+    """Index of the window that an instant falls in, by one 32-bit division; the clock's own for earlier
+    instants."""
     since = ns - np.int64(clock.epoch)
     if since < 0:
         return np.int64(clock.index)
-    units = min(since >> np.int64(clock.shift), _LOW)
+    units: Any = min(since >> np.int64(clock.shift), _LOW)
     return (np.int64(clock.index) + units // np.int64(clock.units)) & _LOW
 
 
@@ -440,7 +447,7 @@ def enter_window(halves: Any, up: Any, down: Any, clock: Any, way: int, ns: int,
     own, other = halves[way], halves[1 - way]
     newest = max(np.int64(own.window), np.int64(other.window))
     index = max(window_at(clock, ns), newest)
-    closed = -1
+    closed: Any = -1
     if index > newest and (own.window_end | other.window_end) != 0:
         write_row(halves, up, down, newest, row, level)
         closed = newest
@@ -482,8 +489,8 @@ def run(
 ) -> int:
     """Run every flow's packets through the machine; return the number of windows closed.
 
-    With ``pick``, row w of ``rows`` becomes the window of the flow with most down bytes; else rows, flows and windows are
-    appended as they close, as far as there is room.
+    With ``pick``, row w of ``rows`` becomes the window of the flow with most down bytes; else rows, flows
+    and windows are appended as they close, as far as there is room.
     """
     halves, up, down = np.zeros(2, HALF), np.zeros(1, REQUESTS), np.zeros(1, SEGMENTS)
     no_half, no_up, no_down = np.zeros(1, HALF), np.zeros(1, REQUESTS), np.zeros(1, SEGMENTS)

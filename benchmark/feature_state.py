@@ -1,9 +1,10 @@
 """What the feature machine keeps of a flow, and what it reads of a packet: C structs as numpy record types.
 
-A flow's state is two ``HALF`` records (0 is up, 1 is down), one ``REQUESTS`` and one ``SEGMENTS``. A half is written
-only by packets of its own direction, ``REQUESTS`` only by up and ``SEGMENTS`` only by down packets; the other side
-is only read, so that a program per direction needs neither atomics nor locks. All fields are unsigned. Fields marked
-kept outlast a window; the others are cleared with it: to zero, and minima to their type's maximum.
+A flow's state is two ``HALF`` records (0 is up, 1 is down), one ``REQUESTS`` and one ``SEGMENTS``. A half
+is written only by packets of its own direction, ``REQUESTS`` only by up and ``SEGMENTS`` only by down
+packets; the other side is only read, so that a program per direction needs neither atomics nor locks. All
+fields are unsigned. Fields marked kept outlast a window; the others are cleared with it: to zero, and
+minima to their type's maximum.
 """
 
 from __future__ import annotations
@@ -130,8 +131,9 @@ PACKET = np.dtype(
 CLOCK = np.dtype(
     [("epoch", U64), ("window", U64), ("index", U32), ("shift", U32), ("units", U32)], align=True
 )
-"""Where windows count from: window number ``index`` begins at ``epoch`` ns, and each lasts ``window`` ns, which is
-``units`` << ``shift``. Good for 2^32 units; whoever hands it over hands a later one, whole windows on, before then."""
+"""Where windows count from: window number ``index`` begins at ``epoch`` ns, and each lasts ``window`` ns,
+which is ``units`` << ``shift``. Good for 2^32 units; whoever hands it over hands a later one, whole windows
+on, before then."""
 
 
 def state_bytes(feature_set_number: int) -> int:

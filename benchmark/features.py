@@ -36,8 +36,9 @@ _MAX_SHIFT = 10
 class FeatureTable:
     """Features of a trace's windows.
 
-    window: int64 [w], 0 to w - 1. values: int64 [w, features], of the flow with most down bytes in the window (ties:
-    first seen), zeros where no flow had a packet. names: of the columns. skipped: packets without a flow.
+    window: int64 [w], 0 to w - 1. values: int64 [w, features], of the flow with most down bytes in the
+    window (ties: first seen), zeros where no flow had a packet. names: of the columns. skipped: packets
+    without a flow.
     """
 
     window: NDArray[np.int64]
@@ -50,7 +51,8 @@ class FeatureTable:
 class FlowTable:
     """Features of every flow and window with a packet, in order of flow, then window.
 
-    flow, window: int64 [rows]. values: uint32 [rows, features]. names: of the columns. skipped: packets without a flow.
+    flow, window: int64 [rows]. values: uint32 [rows, features]. names: of the columns. skipped: packets
+    without a flow.
     """
 
     flow: NDArray[np.int64]
@@ -61,7 +63,8 @@ class FlowTable:
 
 
 def extract(trace: Trace, feature_set: str = "F5") -> FeatureTable:
-    """Return the features of each window of the trace's condition; packets after the last window are left out.
+    """Return the features of each window of the trace's condition; packets after the last window are left
+    out.
 
     Raises ConfigError for an unknown feature set or a window that the kernel's clock can't count.
     """
@@ -113,7 +116,8 @@ def _clock(trace: Trace) -> NDArray[Any]:
 
 
 def _sort_packets(trace: Trace) -> tuple[NDArray[Any], NDArray[np.int64], int]:
-    """Return PACKET records flow by flow, where each flow's begin [flows + 1], and the packets without a flow."""
+    """Return PACKET records flow by flow, where each flow's begin [flows + 1], and the packets without a
+    flow."""
     flows, fields = trace.flows, trace.packets.fields
     order = np.argsort(flows.index, kind="stable")
     bounds = np.searchsorted(flows.index[order], np.arange(flows.count + 1))

@@ -5,6 +5,7 @@ Every model takes integer features, is seeded, and is simple enough to be compil
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from benchmark.errors import ConfigError, nearest
 
 IntArray = NDArray[np.int64]
 
-# Chosen by cross-validation over the training and validation traces of the streaming corpus: few features carry
+# Chosen by cross-validation over training and validation traces of the streaming corpus: few features carry
 # the answer, so each split needs a wide choice of them.
 _FOREST = {"n_estimators": 100, "min_samples_leaf": 2, "max_features": 0.4}
 
@@ -37,7 +38,7 @@ _MODELS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         GradientBoostingRegressor,
         {"n_estimators": 60, "max_depth": 3, "min_samples_leaf": 2, "max_features": 0.4},
     ),
-    "logistic": (LogisticRegression, Ridge, {}),
+    "logistic": (LogisticRegression, Ridge, {"max_iter": 2000}),
     "mlp": (
         MLPClassifier,
         MLPRegressor,
@@ -46,14 +47,22 @@ _MODELS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 }
 MODELS = tuple(_MODELS)
 
+HISTORY = (
+    *("down_bytes", "requests", "segments", "segment_bytes", "segment_mean", "segment_max", "segment_last"),
+    *("segment_open", "segment_time", "segment_time_max", "segment_rate", "idle_time", "segment_quiet"),
+)
+"""The features that a model with history sees of earlier windows: what fills and drains the player's
+buffer."""
+
 _LEVELLED = ("logistic", "mlp")
 
 
 def build_model(name: str, seed: int = 0, regression: bool = False, **options: Any) -> Any:
     """Return an unfitted scikit-learn estimator; ``options`` override its settings.
 
-    A logistic model or an MLP sees the features' logarithms (``levels``), standardised; trees see them as they are. As
-    a regression, "logistic" is ridge regression. Raises ConfigError for an unknown name or option.
+    A logistic model or an MLP sees the features' logarithms (``levels``), standardised; trees see them as
+    they are. As a regression, "logistic" is ridge regression. Raises ConfigError for an unknown name or
+    option.
     """
     if name not in _MODELS:
         raise ConfigError(f"unknown quality model '{name}'{nearest(name, MODELS)}")
@@ -76,28 +85,28 @@ def levels(values: NDArray[Any]) -> IntArray:
     """
     whole = np.asarray(values, np.int64)
     fraction, exponent = np.frexp(whole.astype(np.float64))
-    # frexp gives value = fraction * 2^exponent with 1/2 <= fraction < 1, so 16 * fraction is 8 to 15 and its rest eighths.
+    # value = fraction * 2^exponent with 1/2 <= fraction < 1: 16 * fraction, rounded down, is 8 plus the eighths.
     eighths = (exponent.astype(np.int64) - 1) * 8 + (fraction * 16).astype(np.int64) - 8
     return np.asarray(np.where(whole > 0, eighths, 0))
 
 
-def add_history(values: IntArray) -> IntArray:
-    """Return each window's features followed by those of the two windows before and a running mean.
+def add_history(values: IntArray, names: Sequence[str]) -> IntArray:
+    """Return each window's features, then ``HISTORY`` of the two windows before and their running mean.
 
-    values: int64 [w, features] of one trace's consecutive windows; the result is int64 [w, 4 * features]. Ahead of the
-    first window stand copies of it, so that history doesn't tell where the trace began. The mean is
-    m + (x - m) / 4, rounded down, from m = the first window: a shift in the kernel, and no count of windows.
+    values: int64 [w, features] of one trace's consecutive windows, with their names; the result has three
+    columns more for each name in ``HISTORY``. Ahead of the first window stand copies of it, so that history
+    doesn't tell where the trace began. The mean is m + (x - m) / 4, rounded down, from m = the first
+    window: a shift in the kernel, and no count of windows.
     """
-    if len(values) == 0:
-        return np.zeros((0, 4 * values.shape[1]), np.int64)
+    chosen = values[:, [place for place, name in enumerate(names) if name in HISTORY]]
     row = np.arange(len(values))
-    mean = np.empty_like(values)
-    mean[0] = values[0]
+    mean = chosen.copy()
     for window in range(1, len(values)):
-        mean[window] = mean[window - 1] + ((values[window] - mean[window - 1]) >> 2)
-    return np.hstack([values, values[np.maximum(row - 1, 0)], values[np.maximum(row - 2, 0)], mean])
+        mean[window] = mean[window - 1] + ((chosen[window] - mean[window - 1]) >> 2)
+    return np.hstack([values, chosen[np.maximum(row - 1, 0)], chosen[np.maximum(row - 2, 0)], mean])
 
 
-def history_names(names: tuple[str, ...]) -> tuple[str, ...]:
+def history_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of ``add_history``'s columns."""
-    return tuple(f"{name}{suffix}" for suffix in ("", "_before", "_before_2", "_mean") for name in names)
+    kept = [name for name in names if name in HISTORY]
+    return (*names, *(f"{name}_{which}" for which in ("before", "before_2", "mean") for name in kept))

@@ -41,7 +41,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @dataclass(frozen=True)
 class Store:
-    """Results of stages below ``root``: ``root/STAGE/KEY/``, with ``facts.json`` beside the stage's own files."""
+    """Results of stages below ``root``: ``root/STAGE/KEY/``, with ``stage.json`` beside the stage's own files."""
 
     root: Path
 
@@ -51,7 +51,7 @@ class Store:
 
     def facts(self, stage: str, key: str) -> dict[str, Any] | None:
         """Facts of a complete result (its seconds, its figures), or None where there is none."""
-        path = self.folder(stage, key) / "facts.json"
+        path = self.folder(stage, key) / "stage.json"
         if not path.is_file():
             return None
         facts: dict[str, Any] = json.loads(path.read_text())
@@ -75,7 +75,7 @@ class Store:
             aside.mkdir()
             try:
                 facts = dict(work(aside))
-                write_json(aside / "facts.json", facts)
+                write_json(aside / "stage.json", facts)
                 shutil.rmtree(folder, ignore_errors=True)
                 aside.rename(folder)
             except BaseException:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.features import FeatureTable, feature_names
-from benchmark.quality import IntArray, add_history
+from benchmark.quality import IntArray, add_history, history_names
 from benchmark.trace import Trace
 
 FloatArray = NDArray[np.float64]
@@ -20,9 +20,10 @@ Read = Callable[[Trace, tuple[int, ...]], FloatArray]
 class Task:
     """One question asked of a window.
 
-    name: as in metric names. label: the field of ``Labels`` that answers it. read: labels of a trace, given the ladder:
-    float64 [w], NaN where there is none. unit: of the label, "" for classes. classes: the label is a class; else a
-    number. history: the features of the windows before are given too. opening: asked of a trace's first window only.
+    name: as in metric names. label: the field of ``Labels`` that answers it. read: labels of a trace, given
+    the ladder: float64 [w], NaN where there is none. unit: of the label, "" for classes. classes: the label
+    is a class; else a number. history: the features of the windows before are given too. opening: asked of
+    a trace's first window only.
     """
 
     name: str
@@ -37,7 +38,8 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Labelled windows: features int64 [n, columns], labels float64 [n], trace int64 [n] (its place in the list)."""
+    """Labelled windows: features int64 [n, columns], labels float64 [n], trace int64 [n] (its place in the
+    list)."""
 
     features: IntArray
     labels: FloatArray
@@ -57,7 +59,8 @@ class Examples:
 
 
 def definition(height: NDArray[np.float64]) -> FloatArray:
-    """Return the class of each picture height: 0 below 480 lines, 1 below 720, 2 (HD) from there; NaN stays."""
+    """Return the class of each picture height: 0 below 480 lines, 1 below 720, 2 (HD) from there; NaN
+    stays."""
     return np.where(np.isnan(height), np.nan, (height >= 480).astype(float) + (height >= 720))
 
 
@@ -100,8 +103,16 @@ TASKS = {
     for task in (
         Task("rung", "rung", _rung, "rung fetched, as below 480p, 480p or HD"),
         Task("rung6", "rung", _rung6, "rung fetched, each rung a class"),
-        Task("height", "height", _height, "height played, as below 480p, 480p or HD, with history", history=True),
-        Task("startup", "startup", _startup, "startup delay, from the first window", "s", False, opening=True),
+        Task(
+            "height",
+            "height",
+            _height,
+            "height played, as below 480p, 480p or HD, with history",
+            history=True,
+        ),
+        Task(
+            "startup", "startup", _startup, "startup delay, from the first window", "s", False, opening=True
+        ),
         Task("stall", "stall", _number("stall"), "time stalled in the window", "s", False, history=True),
         Task("fps", "fps", _number("fps"), "frame rate", "1/s", False),
         Task("bitrate", "bitrate", _number("bitrate"), "video bit rate received", "bit/s", False),
@@ -120,11 +131,12 @@ def gather(
 
     tables: of each trace, of that feature set or a larger one. The window's index isn't among the features.
     """
-    columns = len(feature_names(feature_set))
+    names = feature_names(feature_set)
+    columns = len(names)
     features, labels, places = [], [], []
     for place, (trace, table) in enumerate(zip(traces, tables, strict=True)):
         values = table.values[:, :columns]
-        values = add_history(values) if task.history else values
+        values = add_history(values, names) if task.history else values
         wanted = task.read(trace, ladder)
         known = np.isfinite(wanted)
         if task.opening:
@@ -132,7 +144,7 @@ def gather(
         features.append(values[known])
         labels.append(wanted[known])
         places.append(np.full(int(known.sum()), place))
-    width = columns * (4 if task.history else 1)
+    width = len(history_names(names)) if task.history else columns
     return Examples(
         np.concatenate([np.zeros((0, width), np.int64), *features]),
         np.concatenate([np.zeros(0), *labels]),

@@ -2,8 +2,9 @@
 
 A sequence is transport, round trip, then segments, then the end. RTP, where nothing asks, is cut into seconds.
 Kept exactly: the number of packets, their directions, common sizes. Lost: other sizes within their class, gaps
-within their bin (``baselines.symbols``), the time of a request that waited within an eighth of an octave of
-its wait, the round trip within half an octave, all flows but the largest.
+within their bin (``baselines.symbols``), the time of a request that waited within a thirty-second of an octave of
+its wait, the round trip within half an octave, all flows but the largest. A request keeps to its side of the 50 ms
+that make an opening, whatever its gap's bin.
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ class Segments:
         script = self._script
         draws = np.random.default_rng(0).random((len(tokens), 2))
         rows = np.full((len(tokens), 3), -1, np.int64)
-        real, whole = np.zeros(7), np.zeros(8, np.int64)
+        real, whole = np.zeros(state.REALS), np.zeros(state.WHOLES, np.int64)
         _replay(
             np.asarray(tokens, np.int64), draws, real, whole,
             script.kinds, script.places, script.up, script.gaps, script.sizes, rows,
@@ -418,7 +419,7 @@ def _write(
     firsts: Any, opener: Any, kinds: Any, places: Any, rungs: Any, window: float, tokens: Any, columns: Any,
 ) -> None:  # fmt: skip
     """Lay out the tokens of a trace, with the state after each."""
-    real, whole = np.zeros(7), np.zeros(8, np.int64)
+    real, whole = np.zeros(state.REALS), np.zeros(state.WHOLES, np.int64)
     n = 0
     for token in opener:
         _take_header(real, whole, kinds[token], places[token], 0.0)

@@ -4,7 +4,8 @@
 validation, test) and startup (seconds). Labels of windows stand in it too (several rows a file), or in
 ``windows.csv``: file, window (from 0), rung, height, stall, fps, bitrate. Without ``labels.csv`` the
 sub-folder that a capture lies in names its application. Files without a split are split within their
-application by the hash of their name: 30 % test, 20 % validation, the rest training.
+application by the hash of their name, 30 % test, 20 % validation, the rest training; or all together where
+that leaves a split empty.
 """
 
 from __future__ import annotations
@@ -107,18 +108,29 @@ def _trace(packets: Packets, windows: int, name: str, said: FileLabels, settings
 
 
 def _split(labels: Mapping[str, FileLabels]) -> dict[str, str]:
-    """Return every file's split: the one it was given, or one by the hash of its name."""
-    splits = {name: said.split for name, said in labels.items() if said.split}
-    for application in {said.application for said in labels.values()}:
-        names = [name for name, said in labels.items() if said.application == application and not said.split]
-        names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
-        # Two captures go to training and test; with three, every split has one.
-        for split, share in SHARES.items():
-            count = max(round(share * len(names)), int(len(names) > (1 if split == "test" else 2)))
-            splits |= dict.fromkeys(names[:count], split)
-            names = names[count:]
-        splits |= dict.fromkeys(names, "train")
+    """Return every file's split: the one it was given, or one by the hash of its name within its application.
+
+    Where that leaves a split empty, as when each application has a single capture, all are split together.
+    """
+    said = {name: label.split for name, label in labels.items() if label.split}
+    free = {name: label.application for name, label in labels.items() if not label.split}
+    splits = dict(said)
+    for application in set(free.values()):
+        splits |= _deal([name for name in free if free[name] == application])
+    if free and set(splits.values()) != set(SPLITS):
+        splits = said | _deal(list(free))
     return splits
+
+
+def _deal(names: list[str]) -> dict[str, str]:
+    """Deal files out by the hash of their names. Two go to training and test; with three, every split has one."""
+    left = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    splits: dict[str, str] = {}
+    for split, share in SHARES.items():
+        count = max(round(share * len(names)), int(len(left) > (1 if split == "test" else 2)))
+        splits |= dict.fromkeys(left[:count], split)
+        left = left[count:]
+    return splits | dict.fromkeys(left, "train")
 
 
 def _unscored(splits: Mapping[str, Sequence[Trace]]) -> dict[str, str]:

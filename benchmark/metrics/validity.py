@@ -1,4 +1,4 @@
-"""Validity: the share of packets that break no rule of their protocols, level by level, before and after repair."""
+"""Validity: the share of packets that break no rule, level by level, before and after repair."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ METRICS = tuple(
 
 
 def score(evidence: Evidence) -> Mapping[str, Score]:
-    """Score raw and repaired traces. Levels add up: a packet counts if neither its level nor one below has a finding.
+    """Score raw and repaired traces; levels add up: a packet counts if no level up to its own has a finding.
 
-    Level 4 leaves level 3 out. A trace on which a level can't be judged doesn't count for it; a level that no trace
-    lets judge is null, with the reason. A trace without packets scores 0.
+    Level 4 leaves level 3 out. A trace on which a level can't be judged doesn't count for it; a level that
+    no trace lets judge is null, with the reason. A trace without packets scores 0. Real
+    traffic's own rate is this family's score with real traces as raw and repaired.
     """
     scores: dict[str, Score] = {}
     known: dict[int, Findings] = {}

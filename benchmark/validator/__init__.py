@@ -1,4 +1,4 @@
-"""Protocol validity of a trace, judged from the RFCs alone; shares nothing but byte offsets with the compiler."""
+"""Protocol validity of a trace, judged from the RFCs; only byte offsets are shared with the compiler."""
 
 from benchmark.validator.check import check, first_violation
 from benchmark.validator.findings import RULES, Findings, Rule

@@ -36,7 +36,11 @@ def judge_acknowledgement(segment: Any, side: Any, other: Any, key: int, memory:
         remember(memory.numbers, key, ack)
     elif ack < other.acked:
         known = other.isn >= 0 or ack >= other.base
-        if known and (segment.newer or ack < other.base):
+        if known and segment.newer and ack >= other.acked_before and other.acked_packet >= 0:
+            # The newer one goes on from before the leap: the leap was wrong.
+            mark(marks, other.acked_packet, ACK_BACK, other.acked & WORD, ack & WORD)
+            other.acked, other.acked_packet = ack, -1
+        elif known and (segment.newer or ack < other.base):
             mark(marks, i, ACK_BACK, ack & WORD, other.acked & WORD)
         elif known and _inside(other, key, memory, ack):
             mark(marks, i, ACK_INSIDE, ack & WORD, 0)
@@ -44,6 +48,8 @@ def judge_acknowledgement(segment: Any, side: Any, other: Any, key: int, memory:
     elif ack > other.acked and _inside(other, key, memory, ack):
         mark(marks, i, ACK_INSIDE, ack & WORD, 0)
         return
+    if ack > other.acked:
+        other.acked_before, other.acked_packet = other.acked, i
     other.acked = ack
     _blame_holes(segment, other, memory, marks, ack)
     scale = np.int64(14)
@@ -95,15 +101,21 @@ def judge_sack(
         left = unwrap(other.top, _long(data, at + 8 * k))
         right = unwrap(other.top, _long(data, at + 8 * k + 4))
         trusted = other.doubt + segment.lost == other.top_doubt
-        wrong = right <= left or (right > other.top and trusted) or (k > 0 and left < unwrap(other.top, segment.ack))
-        sure = other.isn >= 0 and other.doubt == 0 and left >= other.base and right <= other.top
+        wrong = (
+            right <= left
+            or (right > other.top and trusted)
+            or (k > 0 and left < unwrap(other.top, segment.ack))
+        )
+        sure = (
+            other.isn >= 0 and other.doubt + segment.lost == 0 and left >= other.base and right <= other.top
+        )
         if wrong or (sure and (_inside(other, key, memory, left) or _inside(other, key, memory, right))):
             mark(marks, segment.packet, SACK, right & WORD, other.top & WORD)
             return
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _long(data: Any, at: int) -> int:
+def _long(data: Any, at: int) -> Any:
     value = np.int64(0)
     for k in range(4):
         value = (value << 8) | np.int64(data[at + k])

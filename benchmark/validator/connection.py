@@ -21,7 +21,7 @@ from benchmark.validator.findings import (
 )
 from benchmark.validator.sequence import WORD, synchronise
 from benchmark.validator.state import ANSWERED, ASKED, FRESH, MIDDLE, OPEN, clear, remember, unwrap
-from benchmark.wire import ACK, CWR, ECE, FIN, RST, SYN
+from benchmark.wire import ACK, CWR, ECE, FIN, SYN
 
 GRACE = 1_000_000_000  # ns: a flow without SYN this early was open before the capture began
 MILLISECOND = 1_000_000
@@ -40,7 +40,15 @@ def open_without_syn(segment: Any, side: Any, other: Any, marks: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def judge_syn(
-    segment: Any, side: Any, other: Any, key: int, phase: int, asker: bool, memory: Any, marks: Any, options: Any
+    segment: Any,
+    side: Any,
+    other: Any,
+    key: int,
+    phase: int,
+    asker: bool,
+    memory: Any,
+    marks: Any,
+    options: Any,
 ) -> int:
     """Judge a SYN or SYN-ACK, take its numbers and options, and return the connection's phase.
 
@@ -73,7 +81,7 @@ def judge_syn(
         other.edge = other.top + segment.window
         other.widest = max(other.widest, segment.window)
         return ANSWERED
-    if not side.seen and (phase == FRESH or phase == MIDDLE or (phase == ASKED and not asker)):
+    if not side.seen and (phase in (FRESH, MIDDLE) or (phase == ASKED and not asker)):
         _take_syn(segment, side, key, memory, options)
         return ASKED if not answer and phase == FRESH else MIDDLE
     mark(marks, segment.packet, SYN_AGAIN, segment.seq, 0)

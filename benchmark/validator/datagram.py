@@ -19,7 +19,7 @@ RTP_HEADER = 12
 
 
 def datagram_start(trace: Trace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (position of the UDP payload in the buffer, payload bytes captured); -1 bytes where it isn't UDP."""
+    """Return (place of the UDP payload in the buffer, bytes of it captured); -1 bytes where it isn't UDP."""
     packets, fields = trace.packets, trace.packets.fields
     place = packets.offsets[:-1] + fields.ip_header + 8
     udp = (fields.skip == SKIP_NONE) & (fields.protocol == UDP)
@@ -28,7 +28,7 @@ def datagram_start(trace: Trace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def media_packets(trace: Trace, marks: Marks) -> NDArray[np.bool_]:
-    """Tell which packets, bool [n], belong to media flows: UDP on free ports, most of it RTP by its first bytes.
+    """Tell which packets, bool [n], belong to media flows: UDP on free ports, most of it RTP by its looks.
 
     In a trace whose condition is a call ("webrtc"), every such flow is one.
     """
@@ -40,7 +40,7 @@ def media_packets(trace: Trace, marks: Marks) -> NDArray[np.bool_]:
     likely = np.zeros(len(free), np.bool_)
     likely[long_enough] = (trace.packets.data[place[long_enough]] & 0xC0) == 0x80
     if trace.condition.application == "webrtc":
-        return free
+        return np.asarray(free)
     members = np.bincount(flows.index[long_enough], minlength=flows.count)
     hits = np.bincount(flows.index[likely], minlength=flows.count)
     media = (hits * 2 > members) & (hits >= 10)

@@ -30,13 +30,22 @@ class Rule:
 RULES = (
     Rule("ip_version", 0, "not IPv4 or IPv6: version {found}", "RFC 791 §3.1, RFC 8200 §3"),
     Rule("ip_header", 0, "IP header of {found} bytes where {wanted} can be read", "RFC 791 §3.1"),
-    Rule("l4_header", 0, "layer 4 header of {found} bytes where {wanted} can be read", "RFC 9293 §3.1, RFC 768"),
+    Rule(
+        "l4_header", 0, "layer 4 header of {found} bytes where {wanted} can be read", "RFC 9293 §3.1, RFC 768"
+    ),
     Rule("ip_length", 1, "IP length {found} where {wanted} was due", "RFC 791 §3.1, RFC 8200 §3"),
     Rule("ip_checksum", 1, "IPv4 header checksum {found:#06x} where {wanted:#06x} was due", "RFC 1071"),
-    Rule("ip_fragment", 1, "flags and fragment word {found:#06x} contradicts itself", "RFC 791 §3.1, RFC 3514"),
+    Rule(
+        "ip_fragment", 1, "flags and fragment word {found:#06x} contradicts itself", "RFC 791 §3.1, RFC 3514"
+    ),
     Rule("ip_options", 1, "IPv4 option of kind {found} doesn't fit its {wanted} bytes", "RFC 791 §3.1"),
     Rule("ttl_zero", 1, "TTL or hop limit 0", "RFC 1122 §3.2.1.7, RFC 8200 §3"),
-    Rule("martian", 1, "address that can't stand there (first byte {found})", "RFC 1122 §3.2.1.3, RFC 4291 §2.5"),
+    Rule(
+        "martian",
+        1,
+        "address that can't stand there (first byte {found})",
+        "RFC 1122 §3.2.1.3, RFC 4291 §2.5",
+    ),
     Rule("port_zero", 1, "port 0", "RFC 6335 §6"),
     Rule("udp_length", 1, "UDP length {found} in an IP payload of {wanted}", "RFC 768"),
     Rule("tcp_offset", 1, "TCP data offset of {found} bytes, legal is 20 to {wanted}", "RFC 9293 §3.1"),
@@ -45,7 +54,12 @@ RULES = (
     Rule("tcp_urgent", 1, "urgent pointer {found} against the URG flag", "RFC 9293 §3.8.5"),
     Rule("tcp_options", 1, "TCP option of kind {found} is malformed, {wanted} bytes left", "RFC 9293 §3.2"),
     Rule("tcp_option_place", 1, "TCP option of kind {found} outside a SYN", "RFC 9293 §3.7.1, RFC 7323 §2.2"),
-    Rule("l4_checksum", 1, "layer 4 checksum {found:#06x} where {wanted:#06x} was due", "RFC 9293 §3.1, RFC 768"),
+    Rule(
+        "l4_checksum",
+        1,
+        "layer 4 checksum {found:#06x} where {wanted:#06x} was due",
+        "RFC 9293 §3.1, RFC 768",
+    ),
     Rule("time_back", 2, "captured {found} ns before the packet ahead of it", "the order of a capture"),
     Rule("ttl_change", 2, "TTL {found} in a direction that has {wanted}", "one path a direction"),
     Rule("fragment_alone", 2, "fragment of datagram {found} without its fellows", "RFC 791 §3.2"),
@@ -53,17 +67,34 @@ RULES = (
     Rule("handshake_order", 2, "not SYN, SYN-ACK, ACK: flags {found:#04x}", "RFC 9293 §3.5"),
     Rule("handshake_number", 2, "handshake acknowledges {found} where {wanted} was due", "RFC 9293 §3.5"),
     Rule("syn_again", 2, "SYN with number {found} in an open connection", "RFC 9293 §3.10.7.4"),
-    Rule("option_unoffered", 2, "TCP option of kind {found} that the handshake didn't agree on", "RFC 7323, RFC 2018"),
+    Rule(
+        "option_unoffered",
+        2,
+        "TCP option of kind {found} that the handshake didn't agree on",
+        "RFC 7323, RFC 2018",
+    ),
     Rule("seq_window", 2, "sequence ends at {found}, the window at {wanted}", "RFC 9293 §3.4"),
-    Rule("seq_gap", 2, "sequence leaps to {found} from {wanted}; what lies between never came", "RFC 9293 §3.4"),
+    Rule(
+        "seq_gap", 2, "sequence leaps to {found} from {wanted}; what lies between never came", "RFC 9293 §3.4"
+    ),
     Rule("seq_overlap", 2, "new data from {found} where {wanted} was next", "RFC 9293 §3.4"),
-    Rule("seq_inside", 2, "acknowledgement numbered {found}, inside sent data; next is {wanted}", "RFC 9293 §3.4"),
+    Rule(
+        "seq_inside",
+        2,
+        "acknowledgement numbered {found}, inside sent data; next is {wanted}",
+        "RFC 9293 §3.4",
+    ),
     Rule("ack_unseen", 2, "acknowledges {found}, data was seen up to {wanted}", "RFC 9293 §3.10.7.4"),
     Rule("ack_inside", 2, "acknowledges {found}, the inside of a segment", "RFC 9293 §3.10.7.4"),
-    Rule("ack_back", 2, "acknowledges {found} after {wanted}", "RFC 9293 §3.4"),
+    Rule("ack_back", 2, "acknowledges {found}, its neighbours {wanted}", "RFC 9293 §3.4"),
     Rule("sack", 2, "SACK block ends at {found}, data was seen up to {wanted}", "RFC 2018 §4"),
     Rule("ts_back", 2, "timestamp {found} out of the clock's order, {wanted} is near", "RFC 7323 §5"),
-    Rule("ts_echo", 2, "echoes timestamp {found}, never seen or older than the last; newest is {wanted}", "RFC 7323 §4"),
+    Rule(
+        "ts_echo",
+        2,
+        "echoes timestamp {found}, unseen or older than the last; newest is {wanted}",
+        "RFC 7323 §4",
+    ),
     Rule("ts_missing", 2, "no timestamp option in a connection that has it", "RFC 7323 §3.2"),
     Rule("ecn", 2, "ECN bits {found:#x} where the handshake didn't agree on ECN", "RFC 3168 §6.1"),
     Rule("after_fin", 2, "FIN at {found}, yet its sender goes on", "RFC 9293 §3.6"),
@@ -74,12 +105,22 @@ RULES = (
     Rule("tls_start", 4, "port 443 opens with byte {found:#04x}, no TLS record", "RFC 8446 §5.1"),
     Rule("quic_fixed_bit", 4, "QUIC first byte {found:#04x} lacks the fixed bit", "RFC 9000 §17"),
     Rule("quic_start", 4, "QUIC opens with short header {found:#04x}", "RFC 9000 §17.2"),
-    Rule("quic_initial", 4, "first QUIC datagram has {found} bytes, at least {wanted} are due", "RFC 9000 §14.1"),
+    Rule(
+        "quic_initial",
+        4,
+        "first QUIC datagram has {found} bytes, at least {wanted} are due",
+        "RFC 9000 §14.1",
+    ),
     Rule("quic_late", 4, "QUIC long header {found:#04x} long after the handshake", "RFC 9001 §4.9"),
-    Rule("media_start", 4, "first byte {found:#04x} is no RTP, RTCP, STUN or DTLS", "RFC 7983 §7, RFC 3550 §5.1"),
+    Rule(
+        "media_start",
+        4,
+        "first byte {found:#04x} is no RTP, RTCP, STUN or DTLS",
+        "RFC 7983 §7, RFC 3550 §5.1",
+    ),
     Rule("stun", 4, "STUN header contradicts itself ({found})", "RFC 8489 §5"),
     Rule("dns", 4, "DNS header contradicts its port or its length (flags {found:#06x})", "RFC 1035 §4.1.1"),
-)  # fmt: skip
+)
 
 (
     IP_VERSION, IP_HEADER, L4_HEADER,
@@ -98,8 +139,8 @@ _LEVEL = np.array([rule.level for rule in RULES], np.uint8)
 class Marks(NamedTuple):
     """Where the levels write: one row a packet.
 
-    mask: int64 [n], bit r is set where rule r was broken. found, wanted: int64 [n], the values of the packet's
-    first finding.
+    mask: int64 [n], bit r is set where rule r was broken. found, wanted: int64 [n], the values of the
+    packet's first finding.
     """
 
     mask: NDArray[np.int64]
@@ -153,7 +194,7 @@ class Findings:
         """
         levels = (0, 1, 2, 4) if level == 4 else LEVELS[: level + 1]
         bits = sum(1 << number for number, rule in enumerate(RULES) if rule.level in levels)
-        return (self.marks.mask & np.int64(bits)) == 0
+        return np.asarray((self.marks.mask & np.int64(bits)) == 0)
 
     def share(self, level: int) -> float:
         """Share of packets that ``legal`` tells; 0 for a trace without packets, which can't be praised."""

@@ -1,4 +1,4 @@
-"""Levels 0 and 1: whether a packet parses, and whether lengths, checksums and fields are legal by themselves."""
+"""Levels 0 and 1: does a packet parse, and are its lengths, checksums and fields legal by themselves?"""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _judge(
             _judge_icmp(data, at + l4, end, length[i] - l4, marks, i)
         if skip[i] != SKIP_NONE:
             continue
-        if data[at + l4] == 0 and data[at + l4 + 1] == 0 or data[at + l4 + 2] == 0 and data[at + l4 + 3] == 0:
+        if _word(data, at + l4) == 0 or _word(data, at + l4 + 2) == 0:
             mark(marks, i, PORT_ZERO, 0, 0)
         sent = np.int64(length[i]) - l4
         if protocol[i] == TCP:
@@ -110,7 +110,7 @@ def _judge(
 def _judge_ipv4(
     data: Any, at: int, size: int, length: int, captured: int, protocol: int, marks: Any, i: int
 ) -> bool:
-    """Judge an IPv4 header of ``size`` bytes; tell whether the packet is a datagram, not a fragment of one."""
+    """Judge an IPv4 header of ``size`` bytes; tell whether the packet is a datagram, not a fragment."""
     told = _word(data, at + 2)
     if told != length or told < size:
         mark(marks, i, IP_LENGTH, told, length)
@@ -138,7 +138,11 @@ def _judge_ipv4(
     # 0.0.0.0 may ask for an address (DHCP, IGMP); the rest of 0/8 is nobody's.
     if source >= 224 or (source == 0 and (not nobody or protocol == TCP)):
         mark(marks, i, MARTIAN, source, 0)
-    elif target == 0 or (target >= 224 and protocol == TCP) or (target >= 240 and not _broadcast(data, at + 16)):
+    elif (
+        target == 0
+        or (target >= 224 and protocol == TCP)
+        or (target >= 240 and not _broadcast(data, at + 16))
+    ):
         mark(marks, i, MARTIAN, target, 0)
     elif (source == 127) != (target == 127) or (same and source != 127 and not nobody):
         mark(marks, i, MARTIAN, source, 0)
@@ -147,11 +151,11 @@ def _judge_ipv4(
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _broadcast(data: Any, at: int) -> bool:
-    return data[at] == 255 and data[at + 1] == 255 and data[at + 2] == 255 and data[at + 3] == 255
+    return bool(_word(data, at) == 0xFFFF and _word(data, at + 2) == 0xFFFF)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _judge_ip_options(data: Any, at: int, end: int, marks: Any, i: int) -> None:
+def _judge_ip_options(data: Any, at: Any, end: int, marks: Any, i: int) -> None:
     while at < end and data[at] != 0:
         if data[at] == 1:
             at += 1
@@ -164,9 +168,7 @@ def _judge_ip_options(data: Any, at: int, end: int, marks: Any, i: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _judge_ipv6(
-    data: Any, at: int, length: int, captured: int, protocol: int, marks: Any, i: int
-) -> bool:
+def _judge_ipv6(data: Any, at: int, length: int, captured: int, protocol: int, marks: Any, i: int) -> bool:
     """Judge an IPv6 header; tell whether layer 4 follows whole (no fragment header with more to come)."""
     told = _word(data, at + 4) + 40
     if told != length:
@@ -219,7 +221,7 @@ def _judge_tcp(data: Any, at: int, sent: int, marks: Any, i: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _judge_tcp_options(data: Any, at: int, end: int, flags: int, marks: Any, i: int) -> None:
+def _judge_tcp_options(data: Any, at: Any, end: int, flags: int, marks: Any, i: int) -> None:
     seen = np.int64(0)
     while at < end:
         kind = np.int64(data[at])
@@ -281,12 +283,12 @@ def _judge_checksum(
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _word(data: Any, at: int) -> int:
+def _word(data: Any, at: int) -> Any:
     return (np.int64(data[at]) << 8) | np.int64(data[at + 1])
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add(data: Any, start: int, stop: int) -> int:
+def _add(data: Any, start: int, stop: int) -> Any:
     """Sum of 16-bit words, an odd last byte padded with zero (RFC 1071)."""
     total = np.int64(0)
     at = start

@@ -18,24 +18,24 @@ ETHERNET_SEGMENT = 1460  # the usual MSS; larger payloads are several segments j
 class Segment(NamedTuple):
     """One TCP packet, as the level 2 machine takes it.
 
-    time: ns. stamp, echo: the timestamp option, where has_stamp. lost: packets of the trace so far that belong
-    to no flow any more, and may have been anyone's. fresh: its timestamp isn't older than the newest (true where
-    it has none); newer: it's later than the newest.
+    time: ns. stamp, echo: the timestamp option, where has_stamp. lost: packets of the trace so far that
+    belong to no flow any more, and may have been anyone's. fresh: its timestamp isn't older than the newest
+    (true where it has none); newer: it's later than the newest.
     """
 
-    packet: int
-    time: int
-    seq: int
-    ack: int
-    flags: int
-    payload: int
-    window: int
-    has_stamp: int
-    stamp: int
-    echo: int
-    lost: int
-    fresh: bool
-    newer: bool
+    packet: Any
+    time: Any
+    seq: Any
+    ack: Any
+    flags: Any
+    payload: Any
+    window: Any
+    has_stamp: Any
+    stamp: Any
+    echo: Any
+    lost: Any
+    fresh: Any
+    newer: Any
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -45,6 +45,8 @@ def synchronise(side: Any, key: int, memory: Any, number: int) -> None:
     side.base = number
     side.top = number
     side.acked = number
+    side.acked_before = number
+    side.acked_packet = -1
     side.edge = -1
     side.hole = -1
     side.holes = 0
@@ -71,7 +73,7 @@ def distrust(segment: Any, side: Any, key: int, memory: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def judge_sequence(segment: Any, side: Any, other: Any, key: int, memory: Any, marks: Any) -> bool:
-    """Judge the numbers of a segment and move ``side`` on; False if it's to be ignored, as a receiver would."""
+    """Judge the numbers of a segment and move ``side`` on; False if a receiver would ignore it."""
     i = segment.packet
     length = segment.payload + (1 if segment.flags & FIN else 0)
     if not side.synced:
@@ -113,7 +115,7 @@ def judge_sequence(segment: Any, side: Any, other: Any, key: int, memory: Any, m
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _outside(side: Any, seq: int, end: int) -> bool:
-    """Tell whether a segment lies beyond the window, or further back than a window from what was acknowledged."""
+    """Tell whether a segment lies beyond the window, or a window and more behind what was acknowledged."""
     # A zero-window probe carries one byte beyond the edge (RFC 9293 §3.8.6.1).
     if side.edge >= 0 and end > side.edge + 1:
         return True
@@ -138,9 +140,7 @@ def _settle_overlap(side: Any, seq: int, marks: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _advance(
-    segment: Any, side: Any, key: int, memory: Any, marks: Any, seq: int, end: int
-) -> None:
+def _advance(segment: Any, side: Any, key: int, memory: Any, marks: Any, seq: int, end: int) -> None:
     """Handle a segment that moves the top: in order, over a gap, or from inside what was seen."""
     i = segment.packet
     if seq > side.top:
@@ -192,4 +192,4 @@ def _hole_at(memory: Any, side: Any, number: int) -> int:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _in_hole(memory: Any, side: Any, number: int) -> bool:
-    return _hole_at(memory, side, number) >= 0
+    return bool(_hole_at(memory, side, number) >= 0)

@@ -1,4 +1,4 @@
-"""What the level 2 machine remembers: one record a flow and direction, seen numbers, and holes in the data."""
+"""What the level 2 machine remembers: a record a flow and direction, numbers seen, holes in the data."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ SIDE = np.dtype(
         ("top", np.int64),  # one past the highest seen
         ("top_packet", np.int64),
         ("acked", np.int64),  # highest acknowledgement from the other side, or base
+        ("acked_before", np.int64),  # highest but one, and the packet that went beyond it
+        ("acked_packet", np.int64),
         ("edge", np.int64),  # right edge of the other side's window; -1 unknown
         ("widest", np.int64),  # largest window that the other side advertised, bytes
         ("largest", np.int64),  # largest payload seen
@@ -82,10 +84,10 @@ class Memory(NamedTuple):
 def make_memory(packets: int) -> Memory:
     """Working arrays for ``packets`` packets: each adds at most three edges, one timestamp and two holes."""
     size = 1 << (4 * packets + 16).bit_length()
-    holes = [np.zeros(2 * packets + 2, np.int64) for _ in range(5)]
     empty = np.full(size, -1, np.int64)
     stamps = np.full(1 << (2 * packets + 16).bit_length(), -1, np.int64)
-    return Memory(empty, stamps, *holes, np.zeros(1, np.int64))
+    start, end, packet, doubt, following = np.zeros((5, 2 * packets + 2), np.int64)
+    return Memory(empty, stamps, start, end, packet, doubt, following, np.zeros(1, np.int64))
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -97,6 +99,8 @@ def clear(side: Any) -> None:
     side.top = 0
     side.top_packet = -1
     side.acked = 0
+    side.acked_before = 0
+    side.acked_packet = -1
     side.edge = -1
     side.widest = 0
     side.largest = 0
@@ -133,13 +137,13 @@ def clear(side: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def unwrap(near: int, value: int) -> int:
+def unwrap(near: Any, value: Any) -> Any:
     """Return the number nearest to ``near`` that is ``value`` modulo 2^32 (RFC 9293 §3.4)."""
     return near + ((np.int64(value) - near + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _slot(table: Any, key: int) -> int:
+def _slot(table: Any, key: Any) -> Any:
     mask = np.uint64(len(table) - 1)
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
     slot = np.int64((mixed ^ (mixed >> np.uint64(29))) & mask)
@@ -199,7 +203,10 @@ def fill_holes(memory: Any, side: Any, start: int, end: int) -> None:
                 new = memory.used[0]
                 memory.used[0] += 1
                 memory.hole_start[new], memory.hole_end[new] = end, memory.hole_end[hole]
-                memory.hole_packet[new], memory.hole_doubt[new] = memory.hole_packet[hole], memory.hole_doubt[hole]
+                memory.hole_packet[new], memory.hole_doubt[new] = (
+                    memory.hole_packet[hole],
+                    memory.hole_doubt[hole],
+                )
                 memory.hole_next[new] = following
                 memory.hole_next[hole] = new
                 memory.hole_end[hole] = start

@@ -120,11 +120,19 @@ def _run(data: Any, columns: Any, first: Any, sides: Any, ended: Any, memory: An
             continue
         phases[flow] = judge_phase(segment, side, other, phases[flow], askers[flow] == way, marks)
         side.seen = 1
-        _judge_segment(data, columns, segment, side, other, flow, way, askers[flow] == way, options, memory, marks)
+        _judge_segment(
+            data, columns, segment, side, other, flow, way, askers[flow] == way, options, memory, marks
+        )
     for key in range(len(sides)):
         side = sides[key]
         if side.overlap_packet >= 0:
-            mark(marks, side.overlap_packet, SEQ_OVERLAP, (side.top - side.overlap_size) & WORD, side.top & WORD)
+            mark(
+                marks,
+                side.overlap_packet,
+                SEQ_OVERLAP,
+                (side.top - side.overlap_size) & WORD,
+                side.top & WORD,
+            )
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -192,14 +200,15 @@ def _segment(columns: Any, i: int, side: Any, lost: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _options(data: Any, at: int, size: int) -> Any:
+def _options(data: Any, at: Any, size: Any) -> Any:
     """Return (MSS, window shift or -1, SACK permitted, has timestamps, where SACK blocks stand, how many)."""
-    mss, shift, sack, stamps, place, blocks = 0, -1, 0, 0, 0, 0
+    zero = np.int64(0)
+    mss, shift, sack, stamps, place, blocks = zero, np.int64(-1), zero, zero, zero, zero
     end = at + size
     here = at + 20
     # The usual form of a data packet: two NOPs and the timestamps (RFC 7323 appendix A).
     if size == 32 and data[here] == 1 and data[here + 1] == 1 and data[here + 2] == 8:
-        return mss, shift, sack, 1, place, blocks
+        return mss, shift, sack, np.int64(1), place, blocks
     while here < end and data[here] != 0:
         kind = data[here]
         if kind == 1:
@@ -211,9 +220,9 @@ def _options(data: Any, at: int, size: int) -> Any:
         elif kind == 3:
             shift = np.int64(data[here + 2])
         elif kind == 4:
-            sack = 1
+            sack = np.int64(1)
         elif kind == 8:
-            stamps = 1
+            stamps = np.int64(1)
         elif kind == 5:
             place, blocks = here + 2, (length - 2) // 8
         here += length

@@ -1,4 +1,4 @@
-"""Level 3: does tshark, where it's installed, find a packet malformed, or an acknowledgement of data never seen?"""
+"""Level 3: does tshark, where installed, find a packet malformed, or data acknowledged that never came?"""
 
 from __future__ import annotations
 

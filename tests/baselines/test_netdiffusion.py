@@ -23,7 +23,7 @@ TINY = {
     "rows": 16,
     "across": 4,
     "channels": [16],
-    "train_steps": 30,
+    "train_steps": 120,
     "batch": 8,
     "learning_rate": 0.01,
     "denoise_steps": 4,

@@ -10,16 +10,10 @@ import numpy as np
 from benchmark.trace import Packets, Trace, join_packets
 from benchmark.wire import ACK, CWR, ECE, FIN, PSH, RST, SYN, TCP, UDP, URG
 
-IP_FIELDS = {"version": 0, "tos": 1, "total_length": 2, "identification": 4, "fragment": 6, "ttl": 8,
-             "protocol": 9, "checksum": 10, "source": 12, "destination": 16}  # fmt: skip
-TCP_FIELDS = {"sport": 0, "dport": 2, "seq": 4, "ack": 8, "offset": 12, "flags": 13, "window": 14, "checksum": 16,
-              "urgent": 18, "option": 20}  # fmt: skip
-UDP_FIELDS = {"sport": 0, "dport": 2, "length": 4, "checksum": 6}
-
 
 @dataclass(frozen=True)
 class Fault:
-    """A trace with one fault. touched: the packets that were changed, added, or moved, by their new numbers."""
+    """A trace with one fault. touched: new numbers of the packets that were changed, added or moved."""
 
     kind: str
     trace: Trace
@@ -78,7 +72,11 @@ class Editor:
         size = 8 if protocol == UDP else 4 * (int(self.data[l4 + 12]) >> 4)
         stop = l4 + sent if end - l4 >= sent else min(end, l4 + max(size, 20 if protocol == TCP else 8))
         self.put(place, 2, 0)
-        pseudo = self.data[start + 12 : start + 20].tobytes() + bytes([0, protocol]) + (sent & 0xFFFF).to_bytes(2, "big")
+        pseudo = (
+            self.data[start + 12 : start + 20].tobytes()
+            + bytes([0, protocol])
+            + (sent & 0xFFFF).to_bytes(2, "big")
+        )
         total = 0xFFFF ^ _sum(pseudo + self.data[l4:stop].tobytes())
         self.put(place, 2, total or (0xFFFF if protocol == UDP else 0))
 
@@ -105,11 +103,21 @@ def _sum(data: bytes) -> int:
 Edit = Callable[[Editor], int]
 
 
-def _field(protocol: int | None, at: int, size: int, change: Callable[[Editor, int], int], payload: bool | None = None) -> Edit:
+def _field(
+    protocol: int | None,
+    at: int,
+    size: int,
+    change: Callable[[Editor, int], int],
+    payload: bool | None = None,
+) -> Edit:
     """An edit of one field: of the IP header (protocol None) or of layer 4."""
 
     def edit(editor: Editor) -> int:
-        wanted = editor.of(TCP, payload) | editor.of(UDP, payload) if protocol is None else editor.of(protocol, payload)
+        wanted = (
+            editor.of(TCP, payload) | editor.of(UDP, payload)
+            if protocol is None
+            else editor.of(protocol, payload)
+        )
         packet = editor.middle(wanted)
         place = at + (int(editor.offsets[packet]) if protocol is None else editor.l4(packet))
         editor.put(place, size, change(editor, editor.get(place, size)))
@@ -158,13 +166,17 @@ def _option_byte(place: int, *values: int) -> Edit:
 
 def _address(editor: Editor) -> int:
     packet = editor.middle(editor.of(TCP) | editor.of(UDP))
-    editor.data[int(editor.offsets[packet]) + int(editor.draw.choice([12, 16]))] = int(editor.draw.choice([0, 127, 240]))
+    editor.data[int(editor.offsets[packet]) + int(editor.draw.choice([12, 16]))] = int(
+        editor.draw.choice([0, 127, 240])
+    )
     return packet
 
 
 def _client_port(protocol: int) -> Edit:
     def edit(editor: Editor) -> int:
-        packet = editor.middle(editor.of(protocol) & (editor.trace.packets.ts > editor.trace.packets.ts[0] + 10**9))
+        packet = editor.middle(
+            editor.of(protocol) & (editor.trace.packets.ts > editor.trace.packets.ts[0] + 10**9)
+        )
         place = editor.l4(packet) + (0 if editor.trace.flows.up[packet] else 2)
         editor.add(place, 2, int(editor.draw.integers(1, 500)))
         return packet
@@ -175,18 +187,26 @@ def _client_port(protocol: int) -> Edit:
 def _sack(editor: Editor) -> int:
     wanted = editor.of(TCP, False) & (editor.fields.l4_header > 40)
     packet = editor.middle(wanted)
-    editor.add(editor.option(packet, 5) + 2 + int(editor.draw.choice([0, 4])), 4, int(editor.draw.choice([-777, 500_000])))
+    editor.add(
+        editor.option(packet, 5) + 2 + int(editor.draw.choice([0, 4])),
+        4,
+        int(editor.draw.choice([-777, 500_000])),
+    )
     return packet
 
 
 # Each is tried with the checksums left as they were and with right ones: illegal either way.
 TCP_EDITS: dict[str, Edit] = {
     "ip: version": _field(None, 0, 1, lambda editor, value: value ^ 0x20),
-    "ip: header length": _field(None, 0, 1, lambda editor, value: int(editor.draw.choice([0x44, 0x46, 0x4F]))),
+    "ip: header length": _field(
+        None, 0, 1, lambda editor, value: int(editor.draw.choice([0x44, 0x46, 0x4F]))
+    ),
     "ip: total length": _total_length,
     "ip: reserved bit": _field(None, 6, 2, _sets(0x8000)),
     "ip: more fragments": _field(None, 6, 2, _sets(0x2000)),
-    "ip: fragment offset": _field(None, 6, 2, lambda editor, value: value | int(editor.draw.integers(1, 8191))),
+    "ip: fragment offset": _field(
+        None, 6, 2, lambda editor, value: value | int(editor.draw.integers(1, 8191))
+    ),
     "ip: ttl 0": _field(None, 8, 1, _becomes(0)),
     "ip: ttl of one packet": _field(None, 8, 1, _plus(-1, 7, 100)),
     "ip: protocol": _field(TCP, -11, 1, _becomes(UDP)),
@@ -212,7 +232,7 @@ TCP_EDITS: dict[str, Edit] = {
     "tcp: option length": _option_byte(1, 0, 1, 9, 11, 200),
     "tcp: option kind": _option_byte(0, 2, 3, 5),
     "tcp: SACK edge": _sack,
-}  # fmt: skip
+}
 
 UDP_EDITS: dict[str, Edit] = {
     "udp: port 0": _field(UDP, 2, 2, _becomes(0)),
@@ -271,7 +291,13 @@ def _data(trace: Trace, draw: np.random.Generator) -> int:
 def _ack_before_data(trace: Trace, draw: np.random.Generator) -> tuple[Packets, tuple[int, ...]]:
     """Swap data with the acknowledgement of it that follows at once; the times stay in order."""
     fields, up = trace.packets.fields, trace.flows.up
-    following = (fields.payload[:-1] > 0) & ~up[:-1] & up[1:] & (fields.payload[1:] == 0) & (fields.protocol[:-1] == TCP)
+    following = (
+        (fields.payload[:-1] > 0)
+        & ~up[:-1]
+        & up[1:]
+        & (fields.payload[1:] == 0)
+        & (fields.protocol[:-1] == TCP)
+    )
     following &= fields.ack[1:] == (fields.seq[:-1] + fields.payload[:-1].astype(np.uint32))
     places = np.flatnonzero(following)
     packet = int(draw.choice(places[(places > 20) & (places < len(trace.packets) - 200)]))
@@ -285,7 +311,11 @@ def _repeated(trace: Trace, packet: int, edit: Callable[[Editor], None]) -> tupl
     editor = Editor(replace(trace, packets=trace.packets.take(np.array([packet]))), np.random.default_rng(0))
     edit(editor)
     editor.repair(0)
-    parts = [trace.packets.take(slice(0, packet + 1)), editor.packets(), trace.packets.take(slice(packet + 1, None))]
+    parts = [
+        trace.packets.take(slice(0, packet + 1)),
+        editor.packets(),
+        trace.packets.take(slice(packet + 1, None)),
+    ]
     return join_packets(parts), (packet, packet + 1)
 
 
@@ -356,7 +386,7 @@ RTP_CHANGES: dict[str, Change] = {"rtp: sequence leap": _rtp_leap, "header cut":
 
 
 def inject(trace: Trace, seed: int) -> Fault:
-    """Put one fault into a trace: a bit flip, a field with or without right checksums, or a structural fault."""
+    """Put one fault into a trace: a bit flip, a field with or without right checksums, or a changed order."""
     draw = np.random.default_rng(seed)
     fields = trace.packets.fields
     tcp = bool(fields.protocol[0] == TCP)

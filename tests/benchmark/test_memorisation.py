@@ -1,4 +1,4 @@
-"""Memorisation: copies are flagged, whole, jittered or stitched; independent and unseen real traces aren't."""
+"""Memorisation: copies are flagged, whole, jittered or stitched; unseen real traces aren't."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The validator finds at least 99 % of 200 seeded single faults in real traces, and hardly blames their neighbours."""
+"""The validator finds 99 % of 200 seeded single faults in real traces, and hardly blames neighbours."""
 
 from __future__ import annotations
 

@@ -1,25 +1,24 @@
-"""Validity of public captures: other people's real traffic, with its offloads, losses and mid-stream starts."""
+"""Validity of public captures: other people's traffic, with offloads, losses and mid-stream starts."""
 
 from __future__ import annotations
 
 import tarfile
+from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmark.errors import TraceError
 from benchmark.pcap import read_packets
 from benchmark.trace import Condition, Labels, Trace
-from benchmark.validator import check
+from benchmark.validator import RULES, check
 
 ARCHIVE = Path(__file__).parents[3] / "shared" / "data" / "public" / "ndpi.tar.xz"
 
-# Captured where checksums were left to the network card, or with a broken stack in them.
-OFFLOADED = {"dnscrypt-v2-doh", "geforcenow", "ftp", "dropbox", "facebook", "youtube_quic", "line", "bittorrent",
-             "openvpn", "rtp", "quic-28", "tumblr", "instagram"}  # fmt: skip
-# Lost a good part of its packets while it was captured.
-LOSSY = {"netflix"}
+# Filled in by the network card after the capture, where it was taken at the sender.
+CHECKSUMS = {"ip_checksum", "l4_checksum"}
+# What a capture shows that lost packets itself, began in mid-connection, or saw a route change.
+CAPTURE = {"seq_gap", "ack_unseen", "ts_echo", "sack", "no_handshake", "ttl_change"}
 
 
 @pytest.fixture(scope="module")
@@ -33,22 +32,23 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_public_captures_are_nearly_legal(captures: list[Path]) -> None:
-    legal = packets = 0
-    parsed = []
+    packets = 0
+    broken: Counter[str] = Counter()
     for path in captures:
         try:
             held = read_packets(path, keep_readable=True)
         except TraceError:
             continue
-        if len(held) == 0:
-            continue
         findings = check(Trace(path.stem, held, Condition("", 60, 10, Labels.unknown(6))), with_tshark=False)
-        parsed.append(findings.share(0))
-        if path.stem in OFFLOADED | LOSSY:
-            continue
-        assert findings.share(1) >= 0.98, (path.stem, findings.counts())
-        legal += int(np.count_nonzero(findings.legal(2)))
         packets += len(findings)
-    assert np.mean(parsed) > 0.999
-    assert packets > 20_000
-    assert legal / packets > 0.99
+        broken.update(findings.counts())
+    assert packets > 50_000
+    by_level = [0] * 5
+    for rule in RULES:
+        if rule.name not in CHECKSUMS | CAPTURE:
+            by_level[rule.level] += broken[rule.name]
+    assert by_level[0] == 0
+    assert by_level[1] < packets / 5_000, broken
+    assert by_level[2] < packets / 2_000, broken
+    assert sum(broken[name] for name in CHECKSUMS) < packets / 15
+    assert sum(broken[name] for name in CAPTURE) < packets / 25

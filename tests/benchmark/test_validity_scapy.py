@@ -1,4 +1,4 @@
-"""Levels 0 and 1 against scapy: both must agree on lengths and checksums of random packets, whole and broken."""
+"""Levels 0 and 1 against scapy: both agree on lengths and checksums of packets, whole and broken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from scapy.packet import Raw
 from benchmark.validator import RULES, check
 from tests.benchmark.test_validity import trace_of
 
-LENGTHS_AND_CHECKSUMS = {"ip_version", "ip_header", "l4_header", "ip_length", "ip_checksum", "udp_length", "l4_checksum"}
+LENGTHS_AND_CHECKSUMS = {
+    "ip_version",
+    "ip_header",
+    "l4_header",
+    "ip_length",
+    "ip_checksum",
+    "udp_length",
+    "l4_checksum",
+}
 
 
 def scapy_agrees(packet: bytes) -> bool:

@@ -1,0 +1,129 @@
+"""The judge of downstream scores: forests trained on one side's windows, and their losses on another's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.quality import build_model
+from benchmark.statistics import draw_weights, percentile_interval, pseudo_values
+from benchmark.task import Examples, FloatArray, Task
+
+SEEDS = (0, 1, 2)  # of the judge, whatever the cell's: rows differ by their training windows alone
+TREES = 40  # each
+LEAST_TRACES = 2
+DRAWS = 1000
+
+
+Means = Mapping[str, FloatArray]  # mean loss by name
+
+
+class Lacking(Exception):  # noqa: N818
+    """A score that can't be computed; the message says why."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Losses added up by trace: loss [traces] for each name, and windows [traces]."""
+
+    losses: Mapping[str, FloatArray]
+    windows: FloatArray
+    names: tuple[str, ...]
+
+    def means(self, weights: NDArray[np.float64]) -> dict[str, FloatArray]:
+        """Mean loss of each name, for weights [..., traces] of the traces."""
+        total = weights @ self.windows
+        return {name: weights @ losses / total for name, losses in self.losses.items()}
+
+
+def need(examples: Examples, side: str) -> Examples:
+    """Return the examples, or raise Lacking where they are of fewer than two traces."""
+    if examples.traces < LEAST_TRACES:
+        raise Lacking(f"{examples.traces} {side} traces with a label, and at least {LEAST_TRACES} are needed")
+    return examples
+
+
+def train_judge(task: Task, examples: Examples, seeds: Sequence[int] = SEEDS) -> list[Any]:
+    """Return one fitted forest a seed."""
+    return [
+        build_model("forest", seed, regression=not task.classes, n_estimators=TREES).fit(
+            examples.features, examples.labels
+        )
+        for seed in seeds
+    ]
+
+
+def judge_losses(task: Task, judge: Sequence[Any], examples: Examples) -> FloatArray:
+    """Return the loss of each window, float64 [n], the mean over forests: 1 for a wrong class, or absolute
+    error."""
+    losses = [_loss(task, model.predict(examples.features), examples.labels) for model in judge]
+    return np.asarray(np.mean(losses, axis=0), np.float64)
+
+
+def baseline_losses(task: Task, train: Examples, test: Examples) -> FloatArray:
+    """Return the loss of always answering the training majority (or median), float64 [n]."""
+    if not task.classes:
+        return _loss(task, np.median(train.labels), test.labels)
+    values, counts = np.unique(train.labels, return_counts=True)
+    return _loss(task, values[np.argmax(counts)], test.labels)
+
+
+def folded_losses(task: Task, examples: Examples) -> FloatArray:
+    """Return the loss of each window by a model that was trained on the other half of the traces."""
+    losses = np.zeros(len(examples))
+    ranks = np.unique(examples.trace, return_inverse=True)[1]
+    for half in range(2):
+        held = ranks % 2 == half
+        judge = train_judge(task, examples.take(~held), SEEDS[:1])
+        losses[held] = judge_losses(task, judge, examples.take(held))
+    return losses
+
+
+def sum_by_trace(losses: Mapping[str, FloatArray], examples: Examples, names: Sequence[str]) -> Sums:
+    """Add losses up by trace; traces without an example are left out."""
+    present, places = np.unique(examples.trace, return_inverse=True)
+    added = {
+        name: np.bincount(places, loss, len(present)).astype(np.float64) for name, loss in losses.items()
+    }
+    windows = np.bincount(places, minlength=len(present)).astype(np.float64)
+    return Sums(added, windows, tuple(names[place] for place in present))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic of mean losses over traces.
+
+    value, its 95 % interval, pseudo: jackknife pseudo-values by trace. by_trace: name of loss to trace to
+    mean loss.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+    pseudo: dict[str, float]
+    by_trace: dict[str, dict[str, float]]
+
+
+def estimate(sums: Sums, statistic: Callable[[Means], FloatArray], seed: int) -> Estimate:
+    """Estimate a statistic of mean losses, with a bootstrap over traces, which are clusters of windows."""
+    traces = len(sums.windows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(statistic(sums.means(np.ones(traces))))
+        draws = np.asarray(statistic(sums.means(draw_weights(traces, DRAWS, seed).astype(np.float64))))
+        pseudo = pseudo_values(lambda weights: float(statistic(sums.means(weights))), traces)
+    worths = zip(sums.names, pseudo.tolist(), strict=True)
+    by_trace = {
+        name: dict(zip(sums.names, (losses / sums.windows).tolist(), strict=True))
+        for name, losses in sums.losses.items()
+    }
+    finite = {name: worth for name, worth in worths if np.isfinite(worth)}
+    return Estimate(value, percentile_interval(draws), finite, by_trace)
+
+
+def _loss(task: Task, predicted: FloatArray | float, labels: FloatArray) -> FloatArray:
+    if task.classes:
+        return np.asarray(predicted != labels, np.float64)
+    return np.abs(predicted - labels)

@@ -1,15 +1,12 @@
 """Run one cell of the matrix, or a sweep of cells, and print the leaderboard.
 
-  python run.py generator=gpt                              one cell
-  python run.py -m generator=gpt,netdiffusion seed=0,1,2   a sweep
-  python run.py experiment=first_light                     a whole matrix from a file
+python run.py generator=gpt                              one cell
+python run.py -m generator=gpt,netdiffusion seed=0,1,2   a sweep
+python run.py experiment=first_light                     a whole matrix from a file
 """
-
-from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.cell import Rooms
-from benchmark.errors import ConfigError
 from benchmark.matrix import Resolved, run_with_references
 from benchmark.progress import CellProgress
 from benchmark.record import Record
@@ -31,23 +27,25 @@ ended: list[Record] = []
 
 
 def resolve(config: DictConfig) -> Any:
-    """Return the whole config as plain values, without Hydra's own part."""
-    return OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True)
+    """Return the config as plain values, without Hydra's own part."""
+    return OmegaConf.to_container(OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]), resolve=True)
+
+
+def with_choices(config: DictConfig, chosen: Any) -> Resolved:
+    """Return the resolved config, and the name chosen on each axis of the matrix."""
+    return resolve(config), {axis: str(chosen[axis]) for axis in (*METHOD_AXES, "dataset", "budget")}
 
 
 def reference(name: str) -> Resolved:
     """Resolve the config of a reference, for the corpus, budget and seed of the cell that runs."""
-    given = [word for word in HydraConfig.get().overrides.task if word.lstrip("+~").split("=")[0].split(".")[0] not in METHOD_AXES]
+    given = [
+        w for w in HydraConfig.get().overrides.task if w.lstrip("+~").split("=")[0].split(".")[0] not in METHOD_AXES
+    ]
     config = hydra.compose("config", [*given, f"generator={name}"], return_hydra_config=True)
-    return resolve(config), choices(config.hydra.runtime.choices)
+    return with_choices(config, config.hydra.runtime.choices)
 
 
-def choices(chosen: Mapping[str, Any]) -> dict[str, str]:
-    """Keep the axes of the matrix from Hydra's choices."""
-    return {axis: str(name) for axis, name in chosen.items() if axis in (*METHOD_AXES, "dataset", "budget")}
-
-
-def mirror(record: Record, settings: Mapping[str, Any]) -> None:
+def mirror(record: Record, settings: Any, results: Path) -> None:
     """Copy a record to wandb. A wandb that fails costs a warning, never the run."""
     if settings["mode"] == "disabled":
         return
@@ -55,13 +53,10 @@ def mirror(record: Record, settings: Mapping[str, Any]) -> None:
         import wandb
 
         flat = {**record.choices, "seed": record.seed, "cell": record.config, "cell_id": record.cell}
-        run = wandb.init(project=settings["project"], mode=settings["mode"], id=record.cell, resume="allow",
-                         group=settings["group"], job_type="cell", config=flat, dir=settings["folder"])  # fmt: skip
-        run.summary.update({"status": record.status, **{m: record.value(m) for m in record.scores}})
-        picture = Path(settings["folder"]) / "cells" / record.cell / "picture.png"
-        if picture.exists():
-            run.log({"picture": wandb.Image(str(picture))})
-        run.finish()
+        with wandb.init(**settings, job_type="cell", id=record.cell, resume="allow", config=flat, dir=results) as run:
+            run.summary.update({"status": record.status, **{metric: record.value(metric) for metric in record.scores}})
+            if (picture := results / "cells" / record.cell / "picture.png").exists():
+                run.log({"picture": wandb.Image(str(picture))})
     except Exception as error:
         print(f"warning: wandb: {error}; the record is complete without it", file=sys.stderr)
 
@@ -69,24 +64,18 @@ def mirror(record: Record, settings: Mapping[str, Any]) -> None:
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> None:
     """Run the cell of this config."""
-    cell, results = resolve(config), ROOT / config.results
-    rooms = Rooms(ROOT, results / "cells", results / "store")
+    cell = with_choices(config, HydraConfig.get().runtime.choices)
+    rooms = Rooms(ROOT, ROOT / config.results)
     with CellProgress() as progress:
-        record, found = run_with_references(
-            (cell, choices(HydraConfig.get().runtime.choices)), reference, rooms,
-            listen=progress.listen, retry=config.retry, workers=config.workers,
-        )  # fmt: skip
-        progress.say(f"{record.method}: {record.status} {record.reason} (cell {record.cell}{', found' if found else ''})")
-    mirror(record, cell["wandb"])
+        record, found = run_with_references(cell, reference, rooms, progress.listen, config.retry, config.workers)
+        progress.conclude(record, found)
+    mirror(record, cell[0]["wandb"], rooms.results)
     ended.append(record)
 
 
 if __name__ == "__main__":
     OmegaConf.register_new_resolver("cell_id", lambda *, _root_: cell_id(resolve(_root_)))
-    try:
-        check_choices(sys.argv[1:], ROOT / "conf")
-    except ConfigError as error:
-        sys.exit(f"error: {error}")
+    check_choices(sys.argv[1:], ROOT / "conf")
     main()
     if ended:
         subprocess.run([sys.executable, "-m", "leaderboard", "show"], cwd=ROOT, check=False)

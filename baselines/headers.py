@@ -1,7 +1,9 @@
 """A small model of segment headers: how much comes down, how fast, and when the next request follows.
 
-Each of the three is a mixture of logistics in log2, discretised to the tokenization's bins (Salimans et al. 2017,
-PixelCNN++), given by a little network that sees the condition, the clock and the two headers before. Nothing is
+Each of the three is a mixture of logistics in log2, discretised to the tokenization's bins (Salimans et al.
+2017,
+PixelCNN++), given by a little network that sees the condition, the clock and the two headers before. Nothing
+is
 stored of single headers. Each of a few members stops early on
 training traces that it did not see, and a draw comes from one of them.
 """
@@ -9,7 +11,6 @@ training traces that it did not see, and a draw comes from one of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-PER_OCTAVE = 4  # bins of size and rate
-CYCLE_PER_OCTAVE = 32
-SIZE_FLOOR, RATE_FLOOR, CYCLE_FLOOR = 4.0, 4.0, -6.0  # log2 of bytes, bytes/s, seconds
-SIZES, RATES, CYCLES = 1 + 24 * PER_OCTAVE, 1 + 24 * PER_OCTAVE, 1 + 14 * CYCLE_PER_OCTAVE
+from baselines.segment_cuts import Headers
+from baselines.segment_state import (
+    CYCLE_FLOOR,
+    CYCLE_PER_OCTAVE,
+    CYCLES,
+    PER_OCTAVE,
+    RATE_FLOOR,
+    RATES,
+    SIZE_FLOOR,
+    SIZES,
+)
+
 _RUNGS = 16
 _BIG = 20_000.0
 _PAST = 10  # inputs, the last ones, that tell of the headers before
@@ -31,27 +40,6 @@ _FIELDS = (
     ("rate", RATE_FLOOR, PER_OCTAVE, RATES, 3),
     ("cycle", CYCLE_FLOOR, CYCLE_PER_OCTAVE, CYCLES, 4),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Headers:
-    """The headers of one trace: bytes down, bytes/s until the last of them, seconds to the next opening.
-
-    opened: float64 [n], seconds. size, rate, cycle: float64 [n]; 0 means nothing came, or the next follows at once.
-    seconds: float64 [n], from opening to next opening. rung_end: int64 [n], asked for where the last byte comes.
-    whole: bool [n], neither cut by the end of the trace nor alone in it.
-    window: seconds. rungs: int64 [windows], what was asked for.
-    """
-
-    opened: NDArray[np.float64]
-    size: NDArray[np.float64]
-    rate: NDArray[np.float64]
-    cycle: NDArray[np.float64]
-    seconds: NDArray[np.float64]
-    rung_end: NDArray[np.int64]
-    whole: NDArray[np.bool_]
-    window: float
-    rungs: NDArray[np.int64]
 
 
 def bin_of(value: NDArray[Any] | float, floor: float, per_octave: int, bins: int) -> NDArray[np.int64]:
@@ -67,7 +55,9 @@ def value_in(place: int, floor: float, per_octave: int, uniform: float) -> float
 
 
 class HeaderHistory:
-    """What the next header depends on from the headers before, and the bytes per second that each rung needs."""
+    """What the next header depends on from the headers before, and the bytes per second that each rung
+    needs.
+    """
 
     def __init__(self, needed: NDArray[np.float64]) -> None:
         """needed: float64 [rungs + 1], bytes a second played of each rung (the first: unknown)."""
@@ -91,7 +81,9 @@ class HeaderHistory:
         place = min(int(opened / window), len(rungs) - 1)
         around = np.clip([place - 1, place + 1], 0, len(rungs) - 1)
         course = np.array([rungs.mean(), rungs.max(), *rungs[around]]) / 3
-        return np.concatenate([who, rung_code(int(rungs[place])), course, clock, self._last, [self._pace, self._paced]])
+        return np.concatenate(
+            [who, rung_code(int(rungs[place])), course, clock, self._last, [self._pace, self._paced]]
+        )
 
     def remember(self, size: float, rate: float, cycle: float, rung: int) -> None:
         """Take in a header that was written."""
@@ -218,7 +210,9 @@ def _fit_field(
     epochs: int,
     hidden: int,
 ) -> dict[str, torch.Tensor]:
-    """Fit all members at once; each keeps the weights that were best on the rows that it didn't see, held [m, n]."""
+    """Fit all members at once; each keeps the weights that were best on the rows that it didn't see, held [m,
+    n].
+    """
     inputs, wanted = torch.tensor(x, dtype=torch.float32), torch.tensor(y, dtype=torch.float32)
     learn = torch.tensor(usable & ~held).float()
     check = torch.tensor(usable & held).float()

@@ -12,6 +12,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 # Beyond this, a pixel's own evidence decides it whatever the network says; more only overflows.
 _MOST_EVIDENCE = 100.0
+# Odds of a sure pixel are about 8, where a network starts near 0: this shortens the way.
+_REACH = 4.0
 
 
 def paint(pixels: torch.Tensor) -> torch.Tensor:
@@ -83,7 +85,7 @@ class Denoiser(torch.nn.Module):
         lines = pad(noisy, (0, 0, 0, self.down * self.across - self.rows))
         cells = lines.reshape(len(noisy), self.down, self.across, self.depth).permute(0, 3, 1, 2)
         told = self.unet(cells, times, classes).sample
-        odds = told.permute(0, 2, 3, 1).reshape(len(noisy), -1, self.depth)[:, : self.rows]
+        odds = _REACH * told.permute(0, 2, 3, 1).reshape(len(noisy), -1, self.depth)[:, : self.rows]
         evidence = (2 * signal.sqrt() / (1 - signal)).clamp(max=_MOST_EVIDENCE)
         told_and_seen: torch.Tensor = odds + self.prior(classes)[:, None] + evidence[:, None, None] * noisy
         return told_and_seen

@@ -1,7 +1,9 @@
 """The state of a trace written segment by segment, advanced one token at a time; compiled, many rows at once.
 
-A segment is opened by a request (TCP, QUIC) or by a second having passed (RTP). Its header says how many bytes are
-to come down, how fast, and when the next request follows; the state counts what has come since.
+A segment is opened by a request (TCP, QUIC) or by a second having passed (RTP). Its header says how many
+bytes are
+to come down, how fast, and when the next request follows; the state counts what has come since. All compiled
+functions stand in this file: numba notices a change in a file that it cached, not in what that file imports.
 """
 
 from __future__ import annotations
@@ -11,20 +13,14 @@ from typing import Any
 import numba
 import numpy as np
 
-from baselines.headers import (
-    CYCLE_FLOOR,
-    CYCLE_PER_OCTAVE,
-    PER_OCTAVE,
-    RATE_FLOOR,
-    RATES,
-    SIZE_FLOOR,
-    SIZES,
-)
-
 TRANSPORTS = ("tcp", "quic", "rtp")
 TRIPS = 28
 TRIP_FLOOR = -12.0  # log2 of seconds; two bins an octave from 0.24 ms to 4 s
 RTP = 2
+PER_OCTAVE = 4  # bins of size and rate
+CYCLE_PER_OCTAVE = 32
+SIZE_FLOOR, RATE_FLOOR, CYCLE_FLOOR = 4.0, 4.0, -6.0  # log2 of bytes, bytes/s, seconds
+SIZES, RATES, CYCLES = 1 + 24 * PER_OCTAVE, 1 + 24 * PER_OCTAVE, 1 + 14 * CYCLE_PER_OCTAVE
 REQUEST_SPACING = 0.05  # seconds; requests closer together belong to one segment
 SLICE = 1.0  # seconds of a segment where nothing asks
 NOW_PAUSE = 0.3  # seconds; a request that follows within it comes as soon as it can
@@ -141,7 +137,9 @@ def open_segment(real: Any, whole: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def take_header(real: Any, whole: Any, kind: int, place: int, value: float) -> None:
-    """Take in a header token: the bin ``place`` of the transport, round trip, size, rate or cycle, and its value."""
+    """Take in a header token: the bin ``place`` of the transport, round trip, size, rate or cycle, and its
+    value.
+    """
     if kind == TRANSPORT:
         whole[WAY] = place
         whole[PHASE] = TRIPPING
@@ -177,7 +175,7 @@ def take_packet(real: Any, whole: Any, kind: int, up: bool, payload: int, now: f
         whole[OLDER_RUN] = whole[LAST_RUN]
         whole[LAST_RUN] = whole[RUN]
         whole[RUN] = 0
-    if kind == OPEN_NOW or kind == OPEN_LATER:
+    if kind in (OPEN_NOW, OPEN_LATER):
         open_segment(real, whole)
         whole[PHASE] = SIZING
         return
@@ -189,15 +187,16 @@ def take_packet(real: Any, whole: Any, kind: int, up: bool, payload: int, now: f
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def time_of(real: Any, kind: int, gap: float) -> float:
+def time_of(real: Any, whole: Any, kind: int, gap: float) -> float:
     """Return when the next packet passes, seconds: after its gap, as far as openings and requests allow."""
     now = real[NOW] + gap
+    spaced = real[OPENED] + REQUEST_SPACING
     if kind == OPEN_LATER:
         return max(real[NOW] + 1e-6, real[OPENED] + real[WAIT])
     if kind == OPEN_NOW:
-        return max(now, real[OPENED] + REQUEST_SPACING)
-    if kind == REQUEST:
-        return max(real[NOW], min(now, real[OPENED] + REQUEST_SPACING - 1e-6))
+        return max(now, spaced)
+    if kind == REQUEST and whole[WAY] != RTP and real[NOW] < spaced:
+        return max(real[NOW], min(now, spaced - 1e-6))
     return now
 
 
@@ -236,7 +235,7 @@ def push_token(
         return
     gap = 10.0 ** (quantile(gaps[token], draw[0]) - 9.0)
     payload = int(np.rint(quantile(sizes[token], draw[1])))
-    now = time_of(real, kind, gap)
+    now = time_of(real, whole, kind, gap)
     out[0] = int(now * 1e9)
     out[1] = up[token]
     out[2] = payload
@@ -249,3 +248,110 @@ def quantile(points: Any, uniform: float) -> float:
     x = uniform * (len(points) - 1)
     k = min(int(x), len(points) - 2)
     return points[k] + (x - k) * (points[k + 1] - points[k])
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def describe_rows(real: Any, whole: Any, rungs: Any, window: Any, out: Any) -> None:
+    """State columns of all rows, the application's left to the caller; out [rows, 1 + columns]."""
+    for row in range(len(real)):
+        describe(real[row], whole[row], rungs[row], window[row], out[row, 1:])
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def allow_rows(real: Any, whole: Any, duration: Any, out: Any) -> None:
+    """Sets of token kinds that may follow in each row."""
+    for row in range(len(real)):
+        out[row] = allowed(real[row], whole[row], duration[row])
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def push_rows(
+    tokens: Any,
+    draws: Any,
+    real: Any,
+    whole: Any,
+    kinds: Any,
+    places: Any,
+    up: Any,
+    gaps: Any,
+    sizes: Any,
+    rows: Any,
+    packets: Any,
+    written: Any,
+) -> None:
+    """Advance every row by its token; note packets in ``packets`` [traces, most, 3], whose rows are
+    ``rows``.
+    """
+    packet = np.zeros(3, np.int64)
+    for row in range(len(tokens)):
+        push_token(tokens[row], draws[row], real[row], whole[row], kinds, places, up, gaps, sizes, packet)
+        if packet[0] >= 0:
+            at = rows[row]
+            packets[at, written[at]] = packet
+            written[at] += 1
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def lay_out(
+    seconds: Any,
+    up: Any,
+    payload: Any,
+    symbols: Any,
+    opens: Any,
+    header_at: Any,
+    bins: Any,
+    values: Any,
+    firsts: Any,
+    opener: Any,
+    kinds: Any,
+    places: Any,
+    rungs: Any,
+    window: float,
+    tokens: Any,
+    columns: Any,
+) -> None:
+    """Lay out the tokens of a trace, with the state after each."""
+    real, whole = np.zeros(REALS), np.zeros(WHOLES, np.int64)
+    n = 0
+    for token in opener:
+        take_header(real, whole, kinds[token], places[token], 0.0)
+        tokens[n] = token
+        describe(real, whole, rungs, window, columns[n, 1:])
+        n += 1
+    for i in range(len(symbols)):
+        header = header_at[i]
+        if opens[i]:
+            take_packet(real, whole, kinds[symbols[i]], up[i], payload[i], seconds[i])
+            tokens[n] = symbols[i]
+            describe(real, whole, rungs, window, columns[n, 1:])
+            n += 1
+        if header >= 0:
+            for field in range(3):
+                token = firsts[field] + bins[header, field]
+                take_header(real, whole, kinds[token], places[token], values[header, field])
+                tokens[n] = token
+                describe(real, whole, rungs, window, columns[n, 1:])
+                n += 1
+        if not opens[i]:
+            take_packet(real, whole, kinds[symbols[i]], up[i], payload[i], seconds[i])
+            tokens[n] = symbols[i]
+            describe(real, whole, rungs, window, columns[n, 1:])
+            n += 1
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def replay(
+    tokens: Any,
+    draws: Any,
+    real: Any,
+    whole: Any,
+    kinds: Any,
+    places: Any,
+    up: Any,
+    gaps: Any,
+    sizes: Any,
+    rows: Any,
+) -> None:
+    """Play a token sequence back into packets, rows [tokens, 3]."""
+    for i in range(len(tokens)):
+        push_token(tokens[i], draws[i], real, whole, kinds, places, up, gaps, sizes, rows[i])

@@ -1,12 +1,12 @@
-"""Writes a batch of segmented traces: draws headers, masks what can't follow, keeps times, sizes and budgets."""
+"""Writes a batch of segmented traces: draws headers, masks what can't follow, keeps times, sizes and
+budgets.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,12 +18,12 @@ from baselines.segment_state import (
     TRANSPORTS,
     TRIP_BIN,
     TRIP_FLOOR,
-    TRIPS,
     WAY,
-    allowed,
-    describe,
-    push_token,
+    allow_rows,
+    describe_rows,
+    push_rows,
 )
+from baselines.symbols import RUNAWAY
 from benchmark.compiler import trace_of
 from benchmark.sketch import Sketch
 from benchmark.trace import Condition, Trace
@@ -36,10 +36,12 @@ _BLOCK = 512
 class Script:
     """What a writer needs to know of its tokenization.
 
-    kinds, places: int64 [vocabulary], what each token is and its number within its kind. up: bool [vocabulary].
+    kinds, places: int64 [vocabulary], what each token is and its number within its kind. up: bool
+    [vocabulary].
     gaps, sizes: float64 [vocabulary, 9], quantiles within each symbol. seen: bool [transports, vocabulary].
-    first: kind to its first token. transports: float64 [applications + 1, transports], shares; row 0 is unknown.
-    trips: float64 [applications + 1, TRIPS], shares.
+    first: kind to its first token. transports: float64 [applications + 1, transports], shares; row 0 is
+    unknown.
+    trips: float64 [applications + 1, TRIPS], shares. fastest: packets a second of the fastest training trace.
     """
 
     kinds: IntArray
@@ -53,6 +55,7 @@ class Script:
     transports: NDArray[np.float64]
     trips: NDArray[np.float64]
     headers: HeaderModel
+    fastest: float
 
     def number(self, application: str) -> int:
         """Return the number of an application, -1 where it is unknown or hidden."""
@@ -91,6 +94,7 @@ class SegmentWriter:
             self._rungs[row, : len(own)] = own
         self._window = np.array([c.window for c in conditions], float)
         self._duration = np.array([c.duration for c in conditions], float)
+        self._most = np.array([1000 + RUNAWAY * script.fastest * c.duration for c in conditions])
         self._histories = [HeaderHistory(script.headers.needed) for _ in conditions]
         self._header: list[tuple[int, int, int]] = [(0, 0, 0)] * count
         self._forced = np.full(count, -1, np.int64)
@@ -115,7 +119,7 @@ class SegmentWriter:
         """State columns, int64 [rows, columns]: the application and those of ``segment_state.COLUMNS``."""
         out = np.zeros((len(self._rows), 1 + len(COLUMNS)), np.int64)
         out[:, 0] = self._applications + 1
-        _describe_all(self._real, self._whole, self._rungs, self._window, out)
+        describe_rows(self._real, self._whole, self._rungs, self._window, out)
         return out
 
     def push(self, tokens: IntArray) -> NDArray[np.bool_]:
@@ -126,11 +130,22 @@ class SegmentWriter:
         if self._written.max(initial=0) + 1 >= self._packets.shape[1]:
             self._packets = np.concatenate([self._packets, np.zeros_like(self._packets)], axis=1)
         script = self._script
-        _push_all(
-            np.asarray(tokens, np.int64), self._uniforms[:, self._step % _BLOCK], self._real, self._whole,
-            script.kinds, script.places, script.up, script.gaps, script.sizes,
-            self._rows, self._packets, self._written,
-        )  # fmt: skip
+        push_rows(
+            np.asarray(tokens, np.int64),
+            self._uniforms[:, self._step % _BLOCK],
+            self._real,
+            self._whole,
+            script.kinds,
+            script.places,
+            script.up,
+            script.gaps,
+            script.sizes,
+            self._rows,
+            self._packets,
+            self._written,
+        )
+        # A decoder that drifts into ever shorter gaps must not write without end.
+        self._duration[self._written[self._rows] >= self._most] = 0.0
         self._step += 1
         self._final[self._rows] = self._whole[:, [WAY, TRIP_BIN]]
         self._look()
@@ -138,8 +153,19 @@ class SegmentWriter:
 
     def keep(self, rows: IntArray) -> None:
         """Go on with these rows only."""
-        for name in ("_real", "_whole", "_applications", "_rungs", "_window", "_duration", "_forced", "_uniforms",
-                     "_rows", "_allowed"):  # fmt: skip
+        for name in (
+            "_real",
+            "_whole",
+            "_applications",
+            "_rungs",
+            "_window",
+            "_duration",
+            "_most",
+            "_forced",
+            "_uniforms",
+            "_rows",
+            "_allowed",
+        ):
             setattr(self, name, getattr(self, name)[rows])
         self._random = [self._random[row] for row in rows]
         self._histories = [self._histories[row] for row in rows]
@@ -164,7 +190,7 @@ class SegmentWriter:
 
     def _look(self) -> None:
         """Find what may follow in each row, and draw the header tokens that are due."""
-        _allow_all(self._real, self._whole, self._duration, self._allowed)
+        allow_rows(self._real, self._whole, self._duration, self._allowed)
         self._forced[:] = -1
         for row in np.flatnonzero(self._allowed < (1 << state.QUIET)):
             self._forced[row] = self._due(int(row))
@@ -188,7 +214,9 @@ class SegmentWriter:
         return script.first[state.CYCLE] + self._header[row][2]
 
     def _draw(self, row: int, application: int) -> tuple[int, int, int]:
-        """Draw size, rate and cycle for the segment that opens now, at the rung asked for where it will end."""
+        """Draw size, rate and cycle for the segment that opens now, at the rung asked for where it will
+        end.
+        """
         model, random, history = self._script.headers, self._random[row], self._histories[row]
         opened = float(self._real[row, state.NOW])
         inputs = history.features(
@@ -216,29 +244,3 @@ class SegmentWriter:
 
 def _pick(shares: NDArray[np.float64], random: np.random.Generator) -> int:
     return int(random.choice(len(shares), p=shares))
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _describe_all(real: Any, whole: Any, rungs: Any, window: Any, out: Any) -> None:
-    for row in range(len(real)):
-        describe(real[row], whole[row], rungs[row], window[row], out[row, 1:])
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _allow_all(real: Any, whole: Any, duration: Any, out: Any) -> None:
-    for row in range(len(real)):
-        out[row] = allowed(real[row], whole[row], duration[row])
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _push_all(
-    tokens: Any, draws: Any, real: Any, whole: Any, kinds: Any, places: Any, up: Any, gaps: Any, sizes: Any,
-    rows: Any, packets: Any, written: Any,
-) -> None:  # fmt: skip
-    packet = np.zeros(3, np.int64)
-    for row in range(len(tokens)):
-        push_token(tokens[row], draws[row], real[row], whole[row], kinds, places, up, gaps, sizes, packet)
-        if packet[0] >= 0:
-            at = rows[row]
-            packets[at, written[at]] = packet
-            written[at] += 1

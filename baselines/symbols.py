@@ -1,24 +1,31 @@
-"""Joint packet symbols: one number for a packet's direction, payload size and gap, learnt from training packets.
+"""Joint packet symbols: one number for a packet's direction, payload size and gap, learnt from training
+packets.
 
-What is lost: a size that isn't one of the common sizes comes back somewhere in its class, a gap somewhere in its
-bin (at most a decade wide between 1 us and 100 s, a few per cent where packets are common). Directions and the number of packets are exact.
+What is lost: a size that isn't one of the common sizes comes back somewhere in its class, a gap somewhere in
+its
+bin (at most a decade wide between 1 us and 100 s, a few per cent where packets are common). Directions and
+the number of packets are exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmark.trace import Trace
 
 # A client sends requests of 60 payload bytes and more; acknowledgements and QUIC ACK frames stay below.
 REQUEST_BYTES = 60
 LARGEST_PAYLOAD = 65535
 _SIZE_EDGES = (0, 1, 24, 40, REQUEST_BYTES, 80, 112, 256, 512, 1024, 1200, 1280, 1449, LARGEST_PAYLOAD + 1)
 _GAP_EDGES = np.arange(3.0, 11.01, 0.5)  # log10 of ns: half decades from 1 us to 100 s
+RUNAWAY = 4.0  # times the fastest training trace's packets a second, at which a sampled trace is ended
 _SHORTEST, _LONGEST = 1.0, 12.0
 _QUANTILES = 9
 _WIDE_SHARE = 0.03
@@ -115,7 +122,7 @@ def learn_symbols(
     for way in (True,) if requests else (False, True):
         values = np.sort(payload[up == way])
         cuts = _size_cuts(values, total, common, REQUEST_BYTES if requests else 0)
-        for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+        for low, high in pairwise(cuts):
             chosen = (up == way) & (payload >= low) & (payload < high)
             ways.append(way)
             lows.append(low)
@@ -140,6 +147,11 @@ def learn_symbols(
     )
 
 
+def fastest(traces: Sequence[Trace]) -> float:
+    """Return the most packets a second that any of the traces holds."""
+    return max((len(trace.packets) / max(trace.condition.duration, 1.0) for trace in traces), default=0.0)
+
+
 def _interpolate(points: NDArray[np.float64], uniforms: NDArray[np.float64]) -> NDArray[np.float64]:
     """Interpolate between evenly spaced quantiles [n, q] at uniforms [n]."""
     place = uniforms * (points.shape[1] - 1)
@@ -155,7 +167,7 @@ def _size_cuts(values: NDArray[np.int64], total: int, common: float, least: int)
     for size in distinct[counts >= max(3, common * total)]:
         cuts |= {int(size), int(size) + 1}
     ordered = sorted(cuts)
-    for low, high in zip(ordered[:-1], ordered[1:], strict=True):
+    for low, high in pairwise(ordered):
         inside = values[np.searchsorted(values, low) : np.searchsorted(values, high)]
         parts = min(8, int(len(inside) / (_WIDE_SHARE * total)))
         if high - low > 1 and parts > 1:

@@ -22,6 +22,8 @@ from benchmark.record import Record, RecordError, close_record, open_record, rea
 from benchmark.stage import Keys, cell_id, identity, ignored_axes, stage_keys
 from benchmark.store import Store, write_json
 
+# The checkout that this harness is part of; a cell's own root may be another.
+HARNESS = Path(__file__).resolve().parents[1]
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
 _USER_ERRORS = (ConfigError, CorpusError, TraceError)
@@ -29,11 +31,20 @@ _USER_ERRORS = (ConfigError, CorpusError, TraceError)
 
 @dataclass(frozen=True)
 class Rooms:
-    """Where things are: the checkout's root, the cells' records, and the store of stage results."""
+    """Where things are: the root that methods and corpora are found in, and the folder that results go to."""
 
     root: Path
-    cells: Path
-    store: Path
+    results: Path
+
+    @property
+    def cells(self) -> Path:
+        """Records, a folder a cell."""
+        return self.results / "cells"
+
+    @property
+    def store(self) -> Path:
+        """Results of stages."""
+        return self.results / "store"
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,7 @@ def _run(
     with open(folder / "log.txt", "wb") as log, open(folder / "events.jsonl", "w") as events:
         child = subprocess.Popen(
             [sys.executable, "-m", "benchmark", "cell", str(folder)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=rooms.root, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=HARNESS, start_new_session=True,
         )  # fmt: skip
         late = threading.Event()
         timer = threading.Timer(deadline, _kill_late, (child, late))
@@ -167,7 +178,7 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
 def _ending_of_child(code: int, folder: Path) -> Ending:
     """Read what the child wrote of its own fault, or name the signal that ended it."""
     path = folder / "fault.json"
-    if code == 1 and path.exists():
+    if code > 0 and path.exists():
         fault = json.loads(path.read_text())
         return Ending(fault["status"], fault["reason"], fault["traceback"])
     if code < 0:

@@ -137,7 +137,10 @@ class Work:
         # Training traces are copies of themselves; what real traffic shows of copying, unseen traces say.
         if validation:
             scores |= memorisation.FAMILY.score(replace(evidence, synthetic=validation))
-        return {**watch.facts(), "values": {name: fact["value"] for name, fact in score_facts(scores).items()}}
+        return {
+            **watch.facts(),
+            "values": {name: fact["value"] for name, fact in score_facts(scores).items()},
+        }
 
     def _evidence(self, synthetic: list[Trace], raw: list[Trace], repaired: list[Trace]) -> Evidence:
         corpus = self.corpus

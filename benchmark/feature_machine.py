@@ -4,11 +4,11 @@ Integers only. Stored fields wrap at their width; 16- and 8-bit counters stay at
 tick is the u32 (ns >> 10), which wraps; an interval that is negative, or 2^31 ticks or more, is 0. Division
 happens only where a window opens or closes.
 
-Windows: a flow's window is the newer of its halves'. A packet past its half's ``window_end`` moves the half
-to the window that its time falls in, but never to one older than the flow's. If that window is newer than
-the flow's, the flow's closes: halves in it give their values, a half left in an older one gives zeros. So
-each packet counts once, windows without packets aren't written, and a late packet counts in the window that
-is open.
+Windows: a flow's window is the newer of its halves'. A packet past its half's ``window_end``, or whose half
+is in an older window than the other, moves its half to the window that its time falls in, but never to one
+older than the flow's. If that window is newer than the flow's, the flow's closes: halves in it give their
+values, a half left in an older one gives zeros. So each packet counts once, windows without packets aren't
+written, and a late packet counts in the window that is open.
 
 Segments (Bronzino et al. 2019): an up packet of at least 60 payload bytes, 50 ms or more after the last such
 one that counted, is a request. The first down payload after it closes the running segment and opens one.
@@ -65,7 +65,7 @@ def log2_eighths(value: int) -> int:
     """Eight times the binary logarithm of a u32, linear between powers of two, rounded down; 0 for 0."""
     if value == 0:
         return 0
-    top = bit_length(value) - 1
+    top: int = bit_length(value) - 1
     fraction = value >> (top - 3) if top >= 3 else value << (3 - top)
     return (top << 3) | (fraction & 7)
 
@@ -229,7 +229,8 @@ def follow_frame(down: Any, tick: int, size: int) -> None:
         return
     same = False
     for k in range(3):
-        same |= abs(size - np.int64(down.recent[k])) <= FRAME_SLACK
+        if abs(size - np.int64(down.recent[k])) <= FRAME_SLACK:
+            same = True
     down.recent[2] = down.recent[1]
     down.recent[1] = down.recent[0]
     down.recent[0] = size
@@ -357,7 +358,8 @@ def write_segments(down: Any, end: int, row: Any, at: int) -> int:
 def write_ring(down: Any, row: Any, at: int) -> None:
     """Write the window's last segments, newest first: all sizes, then all intervals."""
     place: Any = np.int64(down.ring_next)
-    for k in range(min(RING, np.int64(down.segments))):
+    listed: Any = min(RING, np.int64(down.segments))
+    for k in range(listed):
         place = RING - 1 if place == 0 else place - 1
         row[at + k] = down.ring_bytes[place]
         row[at + RING + k] = down.ring_gap[place]
@@ -439,7 +441,7 @@ def clear_segments(down: Any) -> None:
 @numba.njit(  # type: ignore[untyped-decorator]
     int64(_HALVES, _REQUESTS, _SEGMENTS, _CLOCK, int64, int64, uint32[::1], int64), cache=True, nogil=True
 )
-def enter_window(halves: Any, up: Any, down: Any, clock: Any, way: int, ns: int, row: Any, level: int) -> int:
+def enter_window(halves: Any, up: Any, down: Any, clock: Any, way: int, ns: int, row: Any, level: int) -> Any:
     """Move a half past its window's end to the window of ``ns``.
 
     If that closes the flow's window, write its features to ``row`` and return its index; else return -1.
@@ -464,13 +466,13 @@ def enter_window(halves: Any, up: Any, down: Any, clock: Any, way: int, ns: int,
 @numba.njit(  # type: ignore[untyped-decorator]
     int64(_HALVES, _REQUESTS, _SEGMENTS, _CLOCK, _PACKET, uint32[::1], int64), cache=True, nogil=True
 )
-def step(halves: Any, up: Any, down: Any, clock: Any, packet: Any, row: Any, level: int) -> int:
+def step(halves: Any, up: Any, down: Any, clock: Any, packet: Any, row: Any, level: int) -> Any:
     """Take one packet of the flow. Return the index of the window that it closed, now in ``row``, or -1."""
     way = 0 if packet.up else 1
     own, other = halves[way], halves[1 - way]
     opening = 1 if own.window_end == 0 else 0
     closed = -1
-    if packet.ns >= own.window_end:
+    if packet.ns >= own.window_end or own.window < other.window:
         closed = enter_window(halves, up, down, clock, way, np.int64(packet.ns), row, level)
     count_packet(own, other, up, down, packet, opening, level)
     return closed

@@ -111,8 +111,13 @@ def _clock(trace: Trace) -> NDArray[Any]:
     shift = min(_MAX_SHIFT, (window & -window).bit_length() - 1)
     if window <= 0 or window >> shift >= 1 << 31:
         raise ConfigError(f"{trace.name}: a window of {trace.condition.window} s can't be counted in 32 bits")
-    epoch = int(trace.packets.ts[0]) if len(trace.packets) else 0
+    epoch = int(_times(trace)[0]) if len(trace.packets) else 0
     return np.array([(epoch, window, 0, shift, window >> shift)], CLOCK)
+
+
+def _times(trace: Trace) -> NDArray[np.int64]:
+    """Return the packets' times, int64 [n], moved so that none is negative: the kernel's clock never is."""
+    return trace.packets.ts - min(0, int(trace.packets.ts.min(initial=0)))
 
 
 def _sort_packets(trace: Trace) -> tuple[NDArray[Any], NDArray[np.int64], int]:
@@ -122,7 +127,7 @@ def _sort_packets(trace: Trace) -> tuple[NDArray[Any], NDArray[np.int64], int]:
     order = np.argsort(flows.index, kind="stable")
     bounds = np.searchsorted(flows.index[order], np.arange(flows.count + 1))
     records = np.empty(len(order), PACKET)
-    records["ns"] = trace.packets.ts[order]
+    records["ns"] = _times(trace)[order]
     records["length"] = trace.packets.length[order]
     for name in ("payload", "seq", "ack", "ts_value", "ts_echo", "protocol", "flags", "has_ts"):
         records[name] = getattr(fields, name)[order]

@@ -67,5 +67,9 @@ def _git(root: Path, *words: str) -> str:
 
 def _processor() -> str:
     path = Path("/proc/cpuinfo")
-    names = [line for line in path.read_text().splitlines() if line.startswith("model name")] if path.exists() else []
+    names = (
+        [line for line in path.read_text().splitlines() if line.startswith("model name")]
+        if path.exists()
+        else []
+    )
     return names[0].split(":", 1)[1].strip() if names else platform.machine()

@@ -17,7 +17,6 @@ def run_with_references(
     cell: Resolved,
     reference: Callable[[str], Resolved],
     rooms: Rooms,
-    *,
     listen: Listener = lambda event: None,
     retry: bool = True,
     workers: int = 2,

@@ -14,7 +14,7 @@ from benchmark.corpus import Corpus
 from benchmark.trace import NANOSECONDS, Trace
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 (the backend is chosen first)
+from matplotlib import pyplot as plt
 
 UP, DOWN, ASKED = "#c2410c", "#1d4ed8", "#111111"
 # Dots beyond this many hide each other; every k-th packet is drawn then.
@@ -60,7 +60,9 @@ def _sizes(axis: Any, trace: Trace) -> None:
     seconds, up = _seconds(trace)[::step], trace.flows.up[::step]
     signed = np.where(up, -trace.packets.length[::step], trace.packets.length[::step])
     for chosen, colour, label in ((~up, DOWN, "down"), (up, UP, "up")):
-        axis.plot(seconds[chosen], signed[chosen], ".", color=colour, markersize=1.5, label=label, rasterized=True)
+        axis.plot(
+            seconds[chosen], signed[chosen], ".", color=colour, markersize=1.5, label=label, rasterized=True
+        )
     axis.set_xlabel("s")
     axis.legend(loc="center right", markerscale=6)
 
@@ -83,5 +85,7 @@ def _throughput(axis: Any, trace: Trace, ladder: Sequence[int]) -> None:
     axis.bar(starts, heights, width=window * 0.9, align="edge", color=DOWN, alpha=0.6)
     for start, height, rung in zip(starts, heights, trace.labels.rung, strict=False):
         if rung >= 0 and rung < len(ladder):
-            axis.annotate(f"{ladder[rung]}p", (start + window * 0.45, height), ha="center", va="bottom", color=ASKED)
+            axis.annotate(
+                f"{ladder[rung]}p", (start + window * 0.45, height), ha="center", va="bottom", color=ASKED
+            )
     axis.set_xlabel("s; above each window the rung fetched (real) or asked for (synthetic)")

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from benchmark.record import Record
+
 
 class CellProgress:
     """Progress of one or several cells at once, written to standard error."""
@@ -51,6 +53,11 @@ class CellProgress:
     def say(self, text: str) -> None:
         """Write a line above the bars."""
         self.console.print(text, highlight=False, markup=False)
+
+    def conclude(self, record: Record, found: bool) -> None:
+        """Say how a cell ended."""
+        how = ", found" if found else ""
+        self.say(f"{record.method}: {record.status} {record.reason} (cell {record.cell}{how})")
 
     def _stage(self, cell: str, stage: str, event: Mapping[str, Any]) -> None:
         if not event["done"]:

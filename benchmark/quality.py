@@ -85,7 +85,7 @@ def levels(values: NDArray[Any]) -> IntArray:
     """
     whole = np.asarray(values, np.int64)
     fraction, exponent = np.frexp(whole.astype(np.float64))
-    # value = fraction * 2^exponent with 1/2 <= fraction < 1: 16 * fraction, rounded down, is 8 plus the eighths.
+    # value = fraction * 2^exponent with 1/2 <= fraction < 1: 16 * fraction, cut off, is 8 plus the eighths.
     eighths = (exponent.astype(np.int64) - 1) * 8 + (fraction * 16).astype(np.int64) - 8
     return np.asarray(np.where(whole > 0, eighths, 0))
 

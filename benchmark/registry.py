@@ -24,7 +24,7 @@ def names(axis: str, conf: Path) -> list[str]:
 
 
 def check_choices(overrides: Sequence[str], conf: Path) -> None:
-    """Check ``axis=name[,name...]`` arguments against the groups; raises ConfigError with the nearest name."""
+    """Check ``axis=name[,name...]`` arguments against the groups; a wrong one ends the program with the nearest name."""
     groups = {path.name for path in conf.iterdir() if path.is_dir()}
     for override in overrides:
         axis, _, value = override.lstrip("+").partition("=")
@@ -32,7 +32,7 @@ def check_choices(overrides: Sequence[str], conf: Path) -> None:
             continue
         for name in value.split(","):
             if name not in names(axis, conf):
-                raise ConfigError(f"{conf / axis}: no '{name}'{nearest(name, names(axis, conf))}")
+                sys.exit(f"error: conf/{axis} has no '{name}'{nearest(name, names(axis, conf))}")
 
 
 def load_module(module: str, room: str, root: Path) -> ModuleType:

@@ -21,9 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--real", type=Path, required=True, metavar="PATH")
     parser.add_argument("--synthetic", type=Path, required=True, metavar="PATH")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write scores and reasons here; '-' is standard output")
+    parser.add_argument(
+        "--json", type=Path, metavar="OUT", help="write scores and reasons here; '-' is standard output"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep-readable", action="store_true", help="of a broken capture, use what comes before the fault")
+    parser.add_argument(
+        "--keep-readable", action="store_true", help="of a broken capture, use what comes before the fault"
+    )
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -45,7 +45,16 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     ignored = ignored_axes(config)
     kept: dict[str, Any] = {
         axis: config[axis]
-        for axis in ("dataset", "generator", "tokenization", "context", "conditioning", "probe", "router", "seed")
+        for axis in (
+            "dataset",
+            "generator",
+            "tokenization",
+            "context",
+            "conditioning",
+            "probe",
+            "router",
+            "seed",
+        )
         if axis not in ignored and config.get(axis) is not None
     }
     kept["budget"] = {name: value for name, value in config["budget"].items() if name not in _GUARDS}

@@ -28,7 +28,7 @@ class Column:
 
 COLUMNS = (
     Column("downstream.rung.skill_kept", "rung kept ↑"),
-    Column("downstream.rung.skill_over_independent", "over indep. ↑"),
+    Column("downstream.rung6.skill_over_independent", "over indep. ↑"),
     Column("downstream.height.skill_kept", "height kept ↑"),
     Column("downstream.startup.skill_kept", "startup kept ↑"),
     Column("timing.distance", "timing ↓"),
@@ -82,14 +82,29 @@ def render(records: Sequence[Record], form: str = "simple") -> str:
     parts = []
     settings = sorted({(r.choices.get("dataset", ""), r.choices.get("budget", "")) for r in records})
     for dataset, budget in settings:
-        chosen = [r for r in records if (r.choices.get("dataset", ""), r.choices.get("budget", "")) == (dataset, budget)]
+        chosen = [
+            r
+            for r in records
+            if (r.choices.get("dataset", ""), r.choices.get("budget", "")) == (dataset, budget)
+        ]
         rows = group_rows(chosen)
         lines = [_line(row) for row in rows]
         floors = next((r.floors for r in chosen if r.floors), {})
         if floors:
-            lines.append(["real against real", "noise floor", "", "", *(_cell(floors.get(c.metric), c.form) for c in COLUMNS)])
+            lines.append(
+                [
+                    "real against real",
+                    "noise floor",
+                    "",
+                    "",
+                    *(_cell(floors.get(c.metric), c.form) for c in COLUMNS),
+                ]
+            )
         headings = ["method", "part", "seeds", "status", *(column.heading for column in COLUMNS)]
-        parts.append(f"dataset={dataset} budget={budget}\n\n" + tabulate(lines, headings, tablefmt=form, disable_numparse=True))
+        parts.append(
+            f"dataset={dataset} budget={budget}\n\n"
+            + tabulate(lines, headings, tablefmt=form, disable_numparse=True)
+        )
     return "\n\n".join(parts)
 
 

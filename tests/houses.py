@@ -108,7 +108,7 @@ def build_corpus(folder: Path, traces: int = 6, packets: int = 300) -> Path:
 
 def rooms_of(root: Path) -> Rooms:
     """Rooms of a test's house."""
-    return Rooms(root, root / "results" / "cells", root / "results" / "store")
+    return Rooms(root, root / "results")
 
 
 def config_of(root: Path, generator: str = "fragile", **options: Any) -> dict[str, Any]:

@@ -26,8 +26,15 @@ def test_the_page_on_adding_a_method_adds_one(tmp_path):
 
 @pytest.mark.parametrize("page", ["README.md", "docs/add-a-method.md"])
 def test_paths_that_are_named_exist(page):
-    named = re.findall(r"`((?:benchmark|baselines|conf|datasets|docs|tests|leaderboard|bpf)/[\w./-]*)`", (ROOT / page).read_text())
-    missing = [path for path in named if "mymethod" not in path and "poisson" not in path and not (ROOT / path).exists()]
+    named = re.findall(
+        r"`((?:benchmark|baselines|conf|datasets|docs|tests|leaderboard|bpf)/[\w./-]*)`",
+        (ROOT / page).read_text(),
+    )
+    missing = [
+        path
+        for path in named
+        if "mymethod" not in path and "poisson" not in path and not (ROOT / path).exists()
+    ]
     assert [path for path in missing if not path.startswith(("results/",))] == []
 
 

@@ -46,7 +46,9 @@ class Gpt:
         self._batch = int(self._options.pop("batch", 32))
         unknown = sorted(set(self._options) - {*_SHAPE, *_PLAN})
         if unknown:
-            raise ConfigError(f"gpt has no option '{unknown[0]}'; it has batch, {', '.join((*_SHAPE, *_PLAN))}")
+            raise ConfigError(
+                f"gpt has no option '{unknown[0]}'; it has batch, {', '.join((*_SHAPE, *_PLAN))}"
+            )
         self._tokenization = stateful(method.tokenization)
         self._context = method.context.length or 256
         self._conditioning = method.conditioning
@@ -58,8 +60,12 @@ class Gpt:
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
         """Fit the tokenization, then the network; the budget's ``network`` gives its sizes and steps."""
         sizes = {**budget.network, **self._options}
-        train_traces, held = ([self._told(trace) for trace in part] for part in (corpus.train, corpus.validation))
+        train_traces, held = (
+            [self._told(trace) for trace in part] for part in (corpus.train, corpus.validation)
+        )
         log.report("tokenize", 0, 1)
+        if "header_epochs" in sizes and hasattr(self._tokenization, "header_epochs"):
+            self._tokenization.header_epochs = int(sizes["header_epochs"])
         self._tokenization.fit(train_traces, seed)
         sequences = [self._sequence(trace) for trace in train_traces]
         validation = [self._sequence(trace) for trace in held]
@@ -87,7 +93,7 @@ class Gpt:
         }
 
     def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
-        """Yield one trace a condition; a trace depends on its own condition, its number and the seed alone."""
+        """Yield one trace a condition; each depends on its own condition, its number and the seed alone."""
         network = self._fitted()
         threads = torch.get_num_threads()
         # Small operations lose more at the threads' barriers than they gain.
@@ -101,7 +107,9 @@ class Gpt:
         """Write network and tokenization."""
         network = self._fitted()
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "network.safetensors")
+        save_file(
+            {k: v.contiguous() for k, v in network.state_dict().items()}, folder / "network.safetensors"
+        )
         facts: dict[str, Any] = {
             "shape": {key: getattr(network.shape, key) for key in _SHAPE},
             "pace": self._pace,

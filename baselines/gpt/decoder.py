@@ -1,7 +1,9 @@
 """One decoding step by hand on Llama's weights: all rows at one position, keys and values in a ring.
 
-RMSNorm (Zhang and Sennrich 2019), rotary positions (Su et al. 2021), SwiGLU (Shazeer 2020), grouped queries (Ainslie
-et al. 2023), as in transformers' Llama. Positions only enter by their difference, so a trace may outgrow the ring:
+RMSNorm (Zhang and Sennrich 2019), rotary positions (Su et al. 2021), SwiGLU (Shazeer 2020), grouped queries
+(Ainslie
+et al. 2023), as in transformers' Llama. Positions only enter by their difference, so a trace may outgrow the
+ring:
 the oldest key is overwritten, and the context slides.
 """
 
@@ -31,14 +33,19 @@ class Decoder:
             joined = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
             spread = torch.cat([feed.gate_proj.weight, feed.up_proj.weight])
             weights = (
-                (joined * before).t(), attention.o_proj.weight.t(), (spread * between).t(), feed.down_proj.weight.t(),
-            )  # fmt: skip
+                (joined * before).t(),
+                attention.o_proj.weight.t(),
+                (spread * between).t(),
+                feed.down_proj.weight.t(),
+            )
             self._layers.append(tuple(weight.detach().contiguous() for weight in weights))
         self._head = (network.head.weight * network.body.norm.weight).t().detach().contiguous()
         self._frequencies = network.body.rotary_emb.inv_freq.double()
         device = self._head.device
         shape = (rows * self._keys, length, self._size)
-        self._past = [(torch.zeros(shape, device=device), torch.zeros(shape, device=device)) for _ in self._layers]
+        self._past = [
+            (torch.zeros(shape, device=device), torch.zeros(shape, device=device)) for _ in self._layers
+        ]
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows only."""
@@ -52,7 +59,9 @@ class Decoder:
         cosine = torch.cat([angles.cos(), angles.cos()]).float()
         sine = torch.cat([-angles.sin(), angles.sin()]).float()
         slot, seen = self._step % self._length, min(self._step + 1, self._length)
-        for (joined, out, spread, down), (past_keys, past_values) in zip(self._layers, self._past, strict=True):
+        for (joined, out, spread, down), (past_keys, past_values) in zip(
+            self._layers, self._past, strict=True
+        ):
             mixed = (self._norm(x) @ joined).view(rows, heads + 2 * keys, size)
             turned = mixed[:, : heads + keys]
             turned = turned * cosine + turned.roll(size // 2, -1) * sine

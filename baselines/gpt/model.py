@@ -12,7 +12,9 @@ from transformers import LlamaConfig, LlamaModel
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a network: layers, width, heads, keys (key-value heads), inner width of the feed-forward part."""
+    """Sizes of a network: layers, width, heads, keys (key-value heads), inner width of the feed-forward
+    part.
+    """
 
     layers: int = 2
     width: int = 128
@@ -33,7 +35,9 @@ class Network(nn.Module):
         self.shape = shape
         self.token = nn.Embedding(vocabulary, shape.width)
         self.state = nn.Embedding(max(1, sum(columns)), shape.width)
-        starts = torch.tensor([0, *columns], dtype=torch.long).cumsum(0)[:-1] if columns else torch.zeros(0).long()
+        starts = (
+            torch.tensor([0, *columns], dtype=torch.long).cumsum(0)[:-1] if columns else torch.zeros(0).long()
+        )
         self.register_buffer("starts", starts, persistent=False)
         self.register_buffer("chosen", torch.tensor(list(chosen), dtype=torch.long), persistent=False)
         config = LlamaConfig(
@@ -56,7 +60,9 @@ class Network(nn.Module):
         nn.init.normal_(self.head.weight, std=0.02)
 
     def embed(self, tokens: Tensor, columns: Tensor, kept: Tensor | None = None) -> Tensor:
-        """Embed tokens [..., t] and columns [..., t, k] as [..., t, width]; ``kept`` scales token embeddings."""
+        """Embed tokens [..., t] and columns [..., t, k] as [..., t, width]; ``kept`` scales token
+        embeddings.
+        """
         token = self.token(tokens)
         if kept is not None:
             token = token * kept[..., None]

@@ -23,7 +23,11 @@ _GRACE = 4096
 def stateful(tokenization: Tokenization) -> StatefulTokenization:
     """Return the tokenization itself, or one that lends it a state."""
     # isinstance would run every property of the protocol, before there is anything to tell.
-    return cast(StatefulTokenization, tokenization) if hasattr(tokenization, "writer") else PlainTokenization(tokenization)
+    return (
+        cast(StatefulTokenization, tokenization)
+        if hasattr(tokenization, "writer")
+        else PlainTokenization(tokenization)
+    )
 
 
 class PlainTokenization:
@@ -103,7 +107,9 @@ class PlainTokenization:
 
 
 class PlainWriter:
-    """Follows the grammar, and ends a row when its time is full or it holds more tokens than any real trace."""
+    """Follows the grammar, and ends a row when its time is full or it holds more tokens than any real
+    trace.
+    """
 
     def __init__(self, owner: PlainTokenization, conditions: Sequence[Condition], longest: float) -> None:
         self._owner = owner
@@ -124,7 +130,8 @@ class PlainWriter:
         open_rows = ~self._due() & (legal.sum(axis=1) > 1)
         legal[due] = False
         legal[due, self._end] = True
-        # The end is the network's to choose only once it is due: a rare token drawn early would cut traces short.
+        # The end is the network's to choose only once it is due: a rare token drawn early would cut traces
+        # short.
         timed = bool(self._advance.any())
         legal[open_rows & timed, self._end] = False
         return np.asarray(legal)

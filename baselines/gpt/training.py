@@ -1,4 +1,6 @@
-"""A plain training loop: random crops of the training sequences, AdamW, a cosine, the best state on validation."""
+"""A plain training loop: random crops of the training sequences, AdamW, a cosine, the best state on
+validation.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ def train(
     seed: int,
     log: Log,
 ) -> float:
-    """Train on sequences of tokens [n] and state columns [n, k]; leave the state that was best on validation in place.
+    """Train on sequences of tokens [n] and state columns [n, k]; leave the state that was best on validation
+    in place.
 
     Returns the best validation loss, nats a token (the training loss where there is no validation).
     """
@@ -56,7 +59,9 @@ def train(
     warm = min(50, plan.steps // 5 + 1)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser,
-        lambda step: min((step + 1) / warm, 0.05 + 0.95 * (0.5 + 0.5 * np.cos(np.pi * min(1, step / plan.steps)))),
+        lambda step: min(
+            (step + 1) / warm, 0.05 + 0.95 * (0.5 + 0.5 * np.cos(np.pi * min(1, step / plan.steps)))
+        ),
     )
     rows = max(1, plan.batch_tokens // plan.context)
     held = _crops(validation, 2 * rows, plan.context, np.random.default_rng(0))
@@ -81,9 +86,14 @@ def train(
         network.eval()
         with torch.no_grad():
             checked = _loss(network, *(part.to(device) for part in held), None, slot) if validation else loss
-        log.report("fit", step + 1, plan.steps, loss=float(loss.detach()), validation_loss=float(checked.detach()))
+        log.report(
+            "fit", step + 1, plan.steps, loss=float(loss.detach()), validation_loss=float(checked.detach())
+        )
         if float(checked.detach()) < best:
-            best, state = float(checked.detach()), {k: v.detach().clone() for k, v in network.state_dict().items()}
+            best, state = (
+                float(checked.detach()),
+                {k: v.detach().clone() for k, v in network.state_dict().items()},
+            )
         if late:
             log.report("fit stopped by its time limit", step + 1, plan.steps)
             break
@@ -118,7 +128,8 @@ def _crops(
 ) -> tuple[Tensor, Tensor]:
     """Draw crops of ``context`` + 1 tokens, [rows, context + 1]; starts of traces are drawn more often.
 
-    Traces are drawn by their length; a crop beyond a sequence's end is filled with its last token, and the filling
+    Traces are drawn by their length; a crop beyond a sequence's end is filled with its last token, and the
+    filling
     is never learnt: it is the end, which the next crop starts anew.
     """
     lengths = np.array([len(tokens) for tokens, _ in sequences], float)

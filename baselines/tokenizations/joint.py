@@ -1,6 +1,8 @@
-"""Joint symbols: one token a packet, of its direction, size class and gap bin; flat, after one for the transport.
+"""Joint symbols: one token a packet, of its direction, size class and gap bin; flat, after one for the
+transport.
 
-Kept exactly: the number of packets, their directions, common sizes. Lost: other sizes within their class, gaps
+Kept exactly: the number of packets, their directions, common sizes. Lost: other sizes within their class,
+gaps
 within their bin (``baselines.symbols``), the round trip, all flows but the largest.
 """
 
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from baselines.symbols import PacketSymbols, learn_symbols
+from baselines.symbols import RUNAWAY, PacketSymbols, fastest, learn_symbols
 from benchmark.compiler import trace_of
 from benchmark.method import Grammar, IntArray, Vocabulary
 from benchmark.sketch import Sketch, sketch_of
@@ -44,6 +46,7 @@ class Joint:
         self._symbols = learn_symbols(nothing > 0, nothing, nothing, gap_bins)
         self._seen = np.zeros((len(TRANSPORTS), len(self.vocabulary)), np.bool_)
         self._shares = np.zeros((1, len(TRANSPORTS)))
+        self._fastest = 0.0
 
     def fit(self, traces: Sequence[Trace], seed: int) -> None:
         """Learn size classes, gap bins and which application uses which transport."""
@@ -65,6 +68,7 @@ class Joint:
             self._shares[0, way] += 1
             self._shares[self._applications.index(trace.condition.application) + 1, way] += 1
         self._shares /= self._shares.sum(axis=1, keepdims=True)
+        self._fastest = fastest(traces)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -98,7 +102,9 @@ class Joint:
         return tokens, columns
 
     def decode(self, tokens: IntArray) -> Trace:
-        """Return the trace that the tokens describe, gaps and sizes drawn within their bins from a fixed seed."""
+        """Return the trace that the tokens describe, gaps and sizes drawn within their bins from a fixed
+        seed.
+        """
         tokens = np.asarray(tokens, np.int64)
         ways = tokens[(tokens >= FIRST_TRANSPORT) & (tokens < FIRST_SYMBOL)] - FIRST_TRANSPORT
         symbols = tokens[tokens >= FIRST_SYMBOL] - FIRST_SYMBOL
@@ -122,21 +128,24 @@ class Joint:
 
     def writer(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> JointWriter:
         """Start one trace a condition."""
-        return JointWriter(self, conditions, seeds)
+        return JointWriter(self, conditions, seeds, self._fastest)
 
     def save(self, folder: Path) -> None:
         """Write what was learnt."""
         folder.mkdir(parents=True, exist_ok=True)
         arrays = self._symbols.arrays() | {"seen": self._seen, "shares": self._shares}
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, folder / "joint.safetensors")
-        (folder / "joint.json").write_text(json.dumps({"applications": self._applications}))
+        (folder / "joint.json").write_text(
+            json.dumps({"applications": self._applications, "fastest": self._fastest})
+        )
 
     def load(self, folder: Path) -> None:
         """Read what ``save`` wrote."""
         arrays = load_file(folder / "joint.safetensors")
         self._seen, self._shares = arrays.pop("seen"), arrays.pop("shares")
         self._symbols = PacketSymbols.of(arrays)
-        self._applications = tuple(json.loads((folder / "joint.json").read_text())["applications"])
+        facts = json.loads((folder / "joint.json").read_text())
+        self._applications, self._fastest = tuple(facts["applications"]), float(facts["fastest"])
         self.__dict__.pop("vocabulary", None)
 
     @property
@@ -159,7 +168,9 @@ class Joint:
         return np.asarray(self._shares[number])
 
     def masks(self) -> NDArray[np.bool_]:
-        """Legal packet symbols of each transport, bool [transports, vocabulary]; the end where there are none."""
+        """Legal packet symbols of each transport, bool [transports, vocabulary]; the end where there are
+        none.
+        """
         masks = self._seen.copy()
         masks[:, :FIRST_SYMBOL] = False
         masks[~masks.any(axis=1), END] = True
@@ -182,18 +193,25 @@ def rungs_at(condition: Condition, seconds: NDArray[np.float64]) -> IntArray:
 class JointWriter:
     """See ``benchmark.method.Writer``: keeps each row's time, and ends it when its duration is full."""
 
-    def __init__(self, owner: Joint, conditions: Sequence[Condition], seeds: Sequence[int]) -> None:
+    def __init__(
+        self, owner: Joint, conditions: Sequence[Condition], seeds: Sequence[int], fastest: float
+    ) -> None:
         count = len(conditions)
         self._owner, self._masks, self._up = owner, owner.masks(), owner.up
         self._random = [np.random.default_rng([seed, 1]) for seed in seeds]
         self._number = np.array([owner.number(c) for c in conditions], np.int64)
         self._first = np.array(
-            [random.choice(len(TRANSPORTS), p=owner.shares(k)) for random, k in zip(self._random, self._number, strict=True)]
+            [
+                random.choice(len(TRANSPORTS), p=owner.shares(k))
+                for random, k in zip(self._random, self._number, strict=True)
+            ]
         )
         windows = max([1, *(len(c.labels) for c in conditions)])
         self._asked = np.stack([rungs_at(c, c.window * np.arange(windows)) for c in conditions])
         self._window = np.array([c.window for c in conditions])
         self._duration = np.array([c.duration for c in conditions])
+        # A decoder that drifts into ever shorter gaps must not write without end.
+        self._most = np.array([1000 + RUNAWAY * fastest * c.duration for c in conditions])
         self._now = np.zeros(count, np.int64)
         self._rows = np.arange(count)
         self._ways = self._first.copy()
@@ -208,7 +226,7 @@ class JointWriter:
         if self._step == 0:
             legal[:] = False
             legal[np.arange(len(legal)), FIRST_TRANSPORT + self._first] = True
-        full = self._now >= self._duration * SECOND
+        full = (self._now >= self._duration * SECOND) | (self._written[self._rows] >= self._most)
         legal[full] = False
         legal[full, END] = True
         return np.asarray(legal)
@@ -230,14 +248,26 @@ class JointWriter:
         gap, payload = self._owner.symbols.draw(symbols, self._uniforms[chosen, self._step % _BLOCK])
         self._now[chosen] += gap
         rows = self._rows[chosen]
-        self._packets[rows, self._written[rows]] = np.stack([self._now[chosen], self._up[symbols], payload], 1)
+        self._packets[rows, self._written[rows]] = np.stack(
+            [self._now[chosen], self._up[symbols], payload], 1
+        )
         self._written[rows] += 1
         self._step += 1
         return np.asarray(tokens == END)
 
     def keep(self, rows: IntArray) -> None:
         """Go on with these rows only."""
-        for name in ("_number", "_first", "_asked", "_window", "_duration", "_now", "_rows", "_uniforms"):
+        for name in (
+            "_number",
+            "_first",
+            "_asked",
+            "_window",
+            "_duration",
+            "_most",
+            "_now",
+            "_rows",
+            "_uniforms",
+        ):
             setattr(self, name, getattr(self, name)[rows])
         self._random = [self._random[row] for row in rows]
 

@@ -85,7 +85,7 @@ METRICS = (
     *_laddered_metrics(),
     Metric(
         *("downstream.adherence", "", "up", 0.0, 1.0),
-        "synthetic windows in which a model trained on held-out real traces infers the class of rung asked for",
+        "synthetic windows where a model trained on held-out real traces infers the class of rung asked for",
     ),
 )
 

@@ -22,7 +22,7 @@ DRAWS = 1000
 Means = Mapping[str, FloatArray]  # mean loss by name
 
 
-class Lacking(Exception):  # noqa: N818
+class Lacking(Exception): 
     """A score that can't be computed; the message says why."""
 
 

@@ -36,7 +36,7 @@ def judge_acknowledgement(segment: Any, side: Any, other: Any, key: int, memory:
         remember(memory.numbers, key, ack)
     elif ack < other.acked:
         known = other.isn >= 0 or ack >= other.base
-        if known and segment.newer and ack >= other.acked_before and other.acked_packet >= 0:
+        if known and segment.newer and ack > other.acked_before and other.acked_packet >= 0:
             # The newer one goes on from before the leap: the leap was wrong.
             mark(marks, other.acked_packet, ACK_BACK, other.acked & WORD, ack & WORD)
             other.acked, other.acked_packet = ack, -1

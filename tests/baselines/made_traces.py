@@ -52,14 +52,21 @@ def make_trace(application: str, rungs: list[int], seed: int) -> Trace:
     return trace_of(make_sketch(application, rungs, seed), condition, f"{application}-{seed}", seed)
 
 
-def make_corpus(traces: int = 8, applications: tuple[str, ...] = ("player", "browser"), windows: int = 3) -> Corpus:
+def make_corpus(
+    traces: int = 8, applications: tuple[str, ...] = ("player", "browser"), windows: int = 3
+) -> Corpus:
     """A corpus of such traces, rungs from 0 to 3 by turns."""
     made = [
         make_trace(
             applications[k % len(applications)],
-            [-1 if applications[k % len(applications)] == "call" else (k // len(applications) + w) % 4 for w in range(windows)],
+            [
+                -1 if applications[k % len(applications)] == "call" else (k // len(applications) + w) % 4
+                for w in range(windows)
+            ],
             k,
         )
         for k in range(traces + 2)
     ]
-    return Corpus("made", "made", 2.0, made[:traces], made[traces:], made[traces:], (144, 240, 360, 480), CLIENT_PREFIX)
+    return Corpus(
+        "made", "made", 2.0, made[:traces], made[traces:], made[traces:], (144, 240, 360, 480), CLIENT_PREFIX
+    )

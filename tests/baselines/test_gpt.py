@@ -1,4 +1,6 @@
-"""gpt with each tokenization: fits, samples valid traces, follows its seed and its conditions, saves and loads."""
+"""gpt with each tokenization: fits, samples valid traces, follows its seed and its conditions, saves and
+loads.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -92,7 +94,8 @@ def test_segments_bring_the_bytes_that_are_asked_for() -> None:
     gpt = fit("segments", steps=120)
     condition = make_corpus(2).train[0].condition
     low, high = (
-        replace(condition, labels=replace(condition.labels, rung=np.full(3, rung, np.int8))) for rung in (0, 3)
+        replace(condition, labels=replace(condition.labels, rung=np.full(3, rung, np.int8)))
+        for rung in (0, 3)
     )
     down = [sum(int(t.packets.length.sum()) for t in gpt.sample([c] * 6, 5)) for c in (low, high)]
     assert down[1] > 1.5 * down[0]
@@ -144,7 +147,12 @@ def test_training_learns_a_repeated_sequence_and_reports() -> None:
     network = Network(Shape(1, 32, 2, 1, 64), 9, (), range(9))
     empty = np.zeros((len(tokens), 0), np.int64)
     loss = train(
-        network, [(tokens, empty)], [(tokens, empty)], Plan(80, 512, 1e-2, context=32), 0, Log(lambda row: rows.append(dict(row)))
+        network,
+        [(tokens, empty)],
+        [(tokens, empty)],
+        Plan(80, 512, 1e-2, context=32),
+        0,
+        Log(lambda row: rows.append(dict(row))),
     )
     assert loss < 0.2
     assert rows[-1]["done"] == 80

@@ -28,7 +28,7 @@ TINY = {
     "learning_rate": 0.01,
     "denoise_steps": 4,
 }
-GUIDED = Conditioning("quality", dropout=0.2, guidance=2.0)
+GUIDED = Conditioning("trajectory", dropout=0.2, guidance=2.0)
 SILENT = Log(lambda report: None)
 
 
@@ -59,6 +59,11 @@ def fit(corpus, conditioning, image=TINY, seed=0, seconds=60.0):
     generator = build(Method({}, None, Context(0), conditioning))
     generator.fit(corpus, Budget("tiny", seconds, 60.0, {}, image), seed, SILENT)
     return generator
+
+
+def with_rungs(condition, rungs):
+    labels = replace(Labels.unknown(len(rungs)), rung=np.array(rungs, np.int8))
+    return replace(condition, labels=labels)
 
 
 def same(one, other):
@@ -205,6 +210,11 @@ def test_guidance_and_conditioning_change_the_output(fitted, corpus):
     assert set(fitted.classes) == {"tcp 0", "tcp 1", "quic 0", "quic 1"}
     by_application = fit(corpus, Conditioning("application"), {**TINY, "train_steps": 1})
     assert set(by_application.classes) == {"tcp", "quic"}
+    mixed = [replace(trace, condition=with_rungs(trace.condition, [0, 1, 1])) for trace in corpus.train]
+    whole = replace(corpus, train=mixed)
+    assert set(fit(whole, Conditioning("quality"), {**TINY, "train_steps": 1}).classes) == {"tcp 1", "quic 1"}
+    windows = {"tcp 0", "tcp 1", "quic 0", "quic 1"}
+    assert set(fit(whole, Conditioning("trajectory"), {**TINY, "train_steps": 1}).classes) == windows
     assert set(fit(corpus, Conditioning("none"), {**TINY, "train_steps": 1}).classes) == {""}
 
 
@@ -235,8 +245,8 @@ def test_wrong_settings_are_named():
     with pytest.raises(ConfigError, match="multiple of 8"):
         image_size({"channels": [12]})
     assert image_size({}) == ImageSize()
-    with pytest.raises(ConfigError, match="none, application, quality"):
-        build(Method({}, None, Context(0), Conditioning("trajectory")))
+    with pytest.raises(ConfigError, match="did you mean 'trajectory'"):
+        build(Method({}, None, Context(0), Conditioning("trajectry")))
     with pytest.raises(ConfigError, match="dropout"):
         build(Method({}, None, Context(0), Conditioning("quality", guidance=2.0)))
     with pytest.raises(ConfigError, match="no option 'x'"):

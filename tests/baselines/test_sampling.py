@@ -19,7 +19,9 @@ def make_network(shape: Shape, vocabulary: int = 50, columns: tuple[int, ...] = 
     return network
 
 
-@pytest.mark.parametrize("shape", [Shape(), Shape(layers=3, width=96, heads=6, keys=2, inner=200), Shape(1, 32, 2, 2, 64)])
+@pytest.mark.parametrize(
+    "shape", [Shape(), Shape(layers=3, width=96, heads=6, keys=2, inner=200), Shape(1, 32, 2, 2, 64)]
+)
 def test_scores_equal_transformers(shape: Shape) -> None:
     network = make_network(shape)
     tokens = torch.randint(0, 50, (4, 40))
@@ -32,7 +34,9 @@ def test_scores_equal_transformers(shape: Shape) -> None:
 
 
 def test_one_layer_forgets_what_left_the_ring() -> None:
-    """With one layer the scores are those of the last ``length`` tokens alone, at ten times the ring's length."""
+    """With one layer the scores are those of the last ``length`` tokens alone, at ten times the ring's
+    length.
+    """
     network = make_network(Shape(layers=1))
     tokens = torch.randint(0, 50, (2, 160))
     columns = torch.zeros(2, 160, 2, dtype=torch.long)

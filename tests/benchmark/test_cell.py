@@ -264,7 +264,9 @@ def test_a_full_disk_is_a_row(small_disk):
 def test_a_disk_that_is_full_to_the_last_byte_still_takes_the_record(small_disk):
     root = build_house(small_disk)
     ballast = root / "ballast"
-    record_file = root / "results" / "cells" / cell_id(config_of(root, mode="raise", stage="sample")) / "record.json"
+    record_file = (
+        root / "results" / "cells" / cell_id(config_of(root, mode="raise", stage="sample")) / "record.json"
+    )
 
     def fill(event):
         if event["what"] == "stage:sample" and not ballast.exists():

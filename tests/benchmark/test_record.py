@@ -83,12 +83,18 @@ def test_a_foreign_record_is_named(tmp_path, record, change, words):
 def test_a_corrupt_record_is_named(tmp_path, content):
     path = tmp_path / "record.json"
     path.write_bytes(content)
-    with pytest.raises(RecordError, match="record.json"):
+    with pytest.raises(RecordError, match=r"record\.json"):
         read_record(path)
 
 
 def test_numbers_that_are_not_finite_become_null_with_a_reason():
-    facts = score_facts({"a": Score(math.nan), "b": Score(math.inf, reason="divided by nothing"), "c": Score(None, "no labels")})
+    facts = score_facts(
+        {
+            "a": Score(math.nan),
+            "b": Score(math.inf, reason="divided by nothing"),
+            "c": Score(None, "no labels"),
+        }
+    )
     assert [facts[name]["value"] for name in "abc"] == [None, None, None]
     assert facts["a"]["reason"]
     assert facts["b"]["reason"] == "divided by nothing"

@@ -13,7 +13,9 @@ def house(tmp_path):
     (tmp_path / "benchmark" / "wire.py").write_text("X = 1\n")
     (tmp_path / "benchmark" / "score.py").write_text("Y = 1\n")
     (tmp_path / "baselines" / "shared.py").write_text("from benchmark.wire import X\n")
-    (tmp_path / "baselines" / "method.py").write_text('"""Says."""\nfrom baselines import shared\n\ndef f():\n    return 1\n')
+    (tmp_path / "baselines" / "method.py").write_text(
+        '"""Says."""\nfrom baselines import shared\n\ndef f():\n    return 1\n'
+    )
     return tmp_path
 
 

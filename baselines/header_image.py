@@ -23,11 +23,7 @@ MAXIMUM_LENGTH = 1500
 _BLOCKS = REPRESENTATION.blocks()
 _NAMES = column_names(REPRESENTATION)
 _KEPT = np.array(
-    [
-        i
-        for i, name in enumerate(_NAMES)
-        if not name.startswith(("ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst"))
-    ]
+    [i for i, name in enumerate(_NAMES) if not name.startswith(("ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst"))]
 )
 # One client and one server; the server's addresses are for documentation (RFC 5737, RFC 3849).
 _CLIENT4, _SERVER4 = bytes(CLIENT), bytes([198, 51, 100, 1])

@@ -17,7 +17,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +42,7 @@ NOISE_STEPS = 1000
 # Gaps kept of the training traces: their quantiles, so that a corpus of any size gives a small file.
 GAPS = 1 << 18
 CONDITIONINGS = ("none", "application", "quality", "trajectory")
-# Guidance acts while noise is most of the image: later it costs and no longer decides (Kynkäänniemi et al., 2024).
+# Guidance acts while noise is most of the image: later it only costs (Kynkäänniemi et al., NeurIPS 2024).
 GUIDED_SIGNAL = 0.6
 
 
@@ -49,7 +52,7 @@ class ImageSize:
 
     rows: packets an image has. across: packets in a line of the raster that the U-Net sees.
     channels: of each level of the U-Net. layers: blocks a level. every_column: all 1,088, used or not.
-    learning_rate: its peak. denoise_steps: of DDIM. sample_batch: images made at once.
+    learning_rate: its peak. denoise_steps: of DDIM. sample_batch: images a thread makes at once.
     """
 
     rows: int = 64
@@ -57,7 +60,7 @@ class ImageSize:
     channels: tuple[int, ...] = (64, 96)
     layers: int = 1
     every_column: bool = False
-    train_steps: int = 900
+    train_steps: int = 600
     batch: int = 16
     learning_rate: float = 2e-3
     denoise_steps: int = 8
@@ -77,11 +80,13 @@ class NetDiffusion:
     def __init__(self, conditioning: Conditioning) -> None:
         if conditioning.name not in CONDITIONINGS:
             raise ConfigError(
-                f"netdiffusion has no conditioning {conditioning.name!r}{nearest(conditioning.name, CONDITIONINGS)}"
+                f"conditioning {conditioning.name!r} isn't one of netdiffusion's"
+                f"{nearest(conditioning.name, CONDITIONINGS)}"
             )
         if conditioning.guidance != 1 and not 0 < conditioning.dropout < 1:
             raise ConfigError("netdiffusion: guidance needs a conditioning.dropout between 0 and 1")
         self.conditioning = conditioning
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.size = ImageSize()
         self.classes: dict[str, int] = {}
 
@@ -97,6 +102,10 @@ class NetDiffusion:
 
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
         """Train the U-Net on images of the training traces, each starting at a random packet."""
+        with _one_thread():
+            self._fit(corpus, budget, seed, log)
+
+    def _fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
         began = time.monotonic()
         random = np.random.default_rng(seed)
         torch.manual_seed(seed)
@@ -109,9 +118,7 @@ class NetDiffusion:
         self.network = self._new_network()
         self.network.start_from(torch.from_numpy(images.shares()).float())
         steps = self.size.train_steps
-        optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=self.size.learning_rate, weight_decay=0.01
-        )
+        optimiser = torch.optim.AdamW(self.network.parameters(), lr=self.size.learning_rate, weight_decay=0.01)
         rate = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, self.size.learning_rate, total_steps=max(2, steps), pct_start=0.1
         )
@@ -124,8 +131,9 @@ class NetDiffusion:
             clean = paint(torch.from_numpy(pixels))
             times = torch.from_numpy(random.integers(0, NOISE_STEPS, len(clean)))
             noisy = noising.add_noise(clean, torch.randn(clean.shape), times)
-            odds = self.network(noisy, noising.alphas_cumprod[times], times, asked)
-            loss = cross_entropy(odds, clean)
+            signal = noising.alphas_cumprod[times]
+            odds = self.network(*(tensor.to(self.device) for tensor in (noisy, signal, times, asked)))
+            loss = cross_entropy(odds, clean.to(self.device))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -140,28 +148,36 @@ class NetDiffusion:
 
     def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
         """Yield a trace of at most ``fixed_packets`` packets a condition, of the class it begins with."""
-        noise = torch.Generator().manual_seed(seed)
         random = np.random.default_rng([seed, 1])
-        for first in range(0, len(conditions), self.size.sample_batch):
-            part = conditions[first : first + self.size.sample_batch]
-            for number, (condition, pixels) in enumerate(zip(part, self._denoise(part, noise), strict=True)):
+        step = self.size.sample_batch
+        batches = [conditions[first : first + step] for first in range(0, len(conditions), step)]
+        seeds = np.random.SeedSequence(seed).generate_state(len(batches), np.uint64)
+        workers = torch.get_num_threads()
+        number = 0
+        for first in range(0, len(batches), workers):
+            round_of_batches = batches[first : first + workers]
+            with _one_thread(), ThreadPoolExecutor(workers) as pool:
+                images = list(pool.map(self._denoise, round_of_batches, seeds[first : first + workers]))
+            for condition, pixels in zip(chain(*round_of_batches), chain(*images), strict=True):
                 packets = read_rows(pixels, self.columns)
                 gaps = random.choice(self.gaps, len(packets))
                 timed = replace(packets, ts=np.cumsum(gaps) - gaps[:1].sum())
-                yield Trace(f"synthetic-{first + number:04d}", timed, condition, CLIENT_PREFIX)
+                yield Trace(f"synthetic-{number:04d}", timed, condition, CLIENT_PREFIX)
+                number += 1
 
     @torch.inference_mode()
-    def _denoise(self, conditions: Sequence[Condition], noise: torch.Generator) -> NDArray[np.int8]:
+    def _denoise(self, conditions: Sequence[Condition], seed: int) -> NDArray[np.int8]:
         """Return images, int8 [conditions, rows, columns], by DDIM with classifier-free guidance."""
         names = [self._class_name(condition, 0) for condition in conditions]
         # A class never seen in training is asked for as no class.
-        asked = torch.tensor([self.classes.get(name, 0) for name in names])
+        asked = torch.tensor([self.classes.get(name, 0) for name in names], device=self.device)
         guidance = self.conditioning.guidance
         scheduler = DDIMScheduler(**_SCHEDULE, timestep_spacing="trailing")
         scheduler.set_timesteps(self.size.denoise_steps)
-        image = torch.randn((len(names), self.size.rows, 2 * len(self.columns)), generator=noise)
+        shape = (len(names), self.size.rows, 2 * len(self.columns))
+        image = torch.randn(shape, generator=torch.Generator().manual_seed(int(seed))).to(self.device)
         for time_step in scheduler.timesteps:
-            signal = scheduler.alphas_cumprod[time_step].expand(len(names))
+            signal = scheduler.alphas_cumprod[time_step].expand(len(names)).to(self.device)
             if guidance == 1 or signal[0] > GUIDED_SIGNAL:
                 odds = self.network(image, signal, time_step, asked)
             else:
@@ -169,14 +185,12 @@ class NetDiffusion:
                 with_class, without = self.network(*pair, torch.cat([asked, asked * 0])).chunk(2)
                 odds = without + guidance * (with_class - without)
             image = scheduler.step(expect(odds), time_step, image).prev_sample
-        return quantise(image).numpy()
+        return quantise(image).cpu().numpy()
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``model.json``."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            f"network.{name}": weight.contiguous() for name, weight in self.network.state_dict().items()
-        }
+        tensors = {f"network.{name}": weight.cpu().contiguous() for name, weight in self.network.state_dict().items()}
         tensors["columns.used"] = torch.from_numpy(self.columns.used)
         tensors["columns.constant"] = torch.from_numpy(self.columns.constant)
         tensors["gaps"] = torch.from_numpy(self.gaps)
@@ -199,9 +213,7 @@ class NetDiffusion:
 
     def _new_network(self) -> Denoiser:
         size = self.size
-        return Denoiser(
-            size.rows, len(self.columns), size.across, size.channels, size.layers, len(self.classes) + 1
-        )
+        return Denoiser(size.rows, len(self.columns), size.across, size.channels, size.layers, len(self.classes) + 1)
 
     def _class_name(self, condition: Condition, window: int) -> str:
         """Name what an image that starts in a window shows, as far as the conditioning tells.
@@ -242,6 +254,17 @@ def image_size(section: Mapping[str, Any]) -> ImageSize:
     if any(channels % 8 for channels in size.channels):
         raise ConfigError(f"budget.image.channels {list(size.channels)}: each must be a multiple of 8")
     return size
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let each thread compute alone: small operations split over cores stall as soon as one core is busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _quantiles(gaps: NDArray[np.int64]) -> NDArray[np.int64]:

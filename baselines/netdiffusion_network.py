@@ -76,7 +76,7 @@ class Denoiser(torch.nn.Module):
     def forward(
         self, noisy: torch.Tensor, signal: torch.Tensor, times: torch.Tensor, classes: torch.Tensor
     ) -> torch.Tensor:
-        """Return the odds (logits) of presence and bits, [n, rows, 2 columns], behind colours that were noised.
+        """Return the odds (logits) of presence and bit, [n, rows, 2 columns], of colours that were noised.
 
         signal: the variance's share that is signal, float32 [n]. times: steps of noise, int64 [n] or one.
         What a pixel's own noisy value says of it is exact (two colours at distance 2 in Gaussian noise), so

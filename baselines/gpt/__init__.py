@@ -46,9 +46,7 @@ class Gpt:
         self._batch = int(self._options.pop("batch", 32))
         unknown = sorted(set(self._options) - {*_SHAPE, *_PLAN})
         if unknown:
-            raise ConfigError(
-                f"gpt has no option '{unknown[0]}'; it has batch, {', '.join((*_SHAPE, *_PLAN))}"
-            )
+            raise ConfigError(f"gpt has no option '{unknown[0]}'; it has batch, {', '.join((*_SHAPE, *_PLAN))}")
         self._tokenization = stateful(method.tokenization)
         self._context = method.context.length or 256
         self._conditioning = method.conditioning
@@ -60,9 +58,7 @@ class Gpt:
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
         """Fit the tokenization, then the network; the budget's ``network`` gives its sizes and steps."""
         sizes = {**budget.network, **self._options}
-        train_traces, held = (
-            [self._told(trace) for trace in part] for part in (corpus.train, corpus.validation)
-        )
+        train_traces, held = ([self._told(trace) for trace in part] for part in (corpus.train, corpus.validation))
         log.report("tokenize", 0, 1)
         if "header_epochs" in sizes and hasattr(self._tokenization, "header_epochs"):
             self._tokenization.header_epochs = int(sizes["header_epochs"])
@@ -107,9 +103,7 @@ class Gpt:
         """Write network and tokenization."""
         network = self._fitted()
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {k: v.contiguous() for k, v in network.state_dict().items()}, folder / "network.safetensors"
-        )
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "network.safetensors")
         facts: dict[str, Any] = {
             "shape": {key: getattr(network.shape, key) for key in _SHAPE},
             "pace": self._pace,
@@ -137,7 +131,8 @@ class Gpt:
         self._start = tokenization.vocabulary.names.index("end")
         scored = np.flatnonzero(~tokenization.drawn).tolist()
         columns = [size for _, size in tokenization.columns]
-        return Network(Shape(**sizes), len(tokenization.vocabulary), columns, scored)
+        network = Network(Shape(**sizes), len(tokenization.vocabulary), columns, scored)
+        return network.to("cuda" if torch.cuda.is_available() else "cpu")
 
     def _sequence(self, trace: Trace) -> tuple[Any, Any]:
         """Tokens and columns, the start token ahead with the state of nothing written."""
@@ -158,7 +153,6 @@ class Gpt:
         return self._network
 
     def _sample(self, network: Network, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
-        device = network.head.weight.device
         seeds = [int(np.random.SeedSequence([seed, k]).generate_state(1)[0]) for k in range(len(conditions))]
         # Rows of about one length finish together, and no step is spent on a nearly empty batch.
         order = sorted(range(len(conditions)), key=lambda k: -self._expected(conditions[k]))
@@ -170,7 +164,7 @@ class Gpt:
             own = [seeds[k] for k in chosen]
             writer = self._tokenization.writer(told, own)
             write_traces(
-                network.to(device), writer, own, self._context, self._start,
+                network, writer, own, self._context, self._start,
                 self._conditioning.guidance, self._condition_columns(),
             )  # fmt: skip
             for row, k in enumerate(chosen):

@@ -43,9 +43,7 @@ class Decoder:
         self._frequencies = network.body.rotary_emb.inv_freq.double()
         device = self._head.device
         shape = (rows * self._keys, length, self._size)
-        self._past = [
-            (torch.zeros(shape, device=device), torch.zeros(shape, device=device)) for _ in self._layers
-        ]
+        self._past = [(torch.zeros(shape, device=device), torch.zeros(shape, device=device)) for _ in self._layers]
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows only."""
@@ -59,9 +57,7 @@ class Decoder:
         cosine = torch.cat([angles.cos(), angles.cos()]).float()
         sine = torch.cat([-angles.sin(), angles.sin()]).float()
         slot, seen = self._step % self._length, min(self._step + 1, self._length)
-        for (joined, out, spread, down), (past_keys, past_values) in zip(
-            self._layers, self._past, strict=True
-        ):
+        for (joined, out, spread, down), (past_keys, past_values) in zip(self._layers, self._past, strict=True):
             mixed = (self._norm(x) @ joined).view(rows, heads + 2 * keys, size)
             turned = mixed[:, : heads + keys]
             turned = turned * cosine + turned.roll(size // 2, -1) * sine

@@ -35,9 +35,7 @@ class Network(nn.Module):
         self.shape = shape
         self.token = nn.Embedding(vocabulary, shape.width)
         self.state = nn.Embedding(max(1, sum(columns)), shape.width)
-        starts = (
-            torch.tensor([0, *columns], dtype=torch.long).cumsum(0)[:-1] if columns else torch.zeros(0).long()
-        )
+        starts = torch.tensor([0, *columns], dtype=torch.long).cumsum(0)[:-1] if columns else torch.zeros(0).long()
         self.register_buffer("starts", starts, persistent=False)
         self.register_buffer("chosen", torch.tensor(list(chosen), dtype=torch.long), persistent=False)
         config = LlamaConfig(

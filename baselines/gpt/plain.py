@@ -24,9 +24,7 @@ def stateful(tokenization: Tokenization) -> StatefulTokenization:
     """Return the tokenization itself, or one that lends it a state."""
     # isinstance would run every property of the protocol, before there is anything to tell.
     return (
-        cast(StatefulTokenization, tokenization)
-        if hasattr(tokenization, "writer")
-        else PlainTokenization(tokenization)
+        cast(StatefulTokenization, tokenization) if hasattr(tokenization, "writer") else PlainTokenization(tokenization)
     )
 
 

@@ -53,9 +53,7 @@ def write_traces(
         if guided:
             bare = columns.copy()
             bare[:, list(condition_columns)] = 0
-            x = torch.cat(
-                [x, network.embed(torch.from_numpy(tokens).to(device), torch.from_numpy(bare).to(device))]
-            )
+            x = torch.cat([x, network.embed(torch.from_numpy(tokens).to(device), torch.from_numpy(bare).to(device))])
         scores = decoder.step(x)
         if guided:
             told, untold = scores.chunk(2)

@@ -59,9 +59,7 @@ def train(
     warm = min(50, plan.steps // 5 + 1)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser,
-        lambda step: min(
-            (step + 1) / warm, 0.05 + 0.95 * (0.5 + 0.5 * np.cos(np.pi * min(1, step / plan.steps)))
-        ),
+        lambda step: min((step + 1) / warm, 0.05 + 0.95 * (0.5 + 0.5 * np.cos(np.pi * min(1, step / plan.steps)))),
     )
     rows = max(1, plan.batch_tokens // plan.context)
     held = _crops(validation, 2 * rows, plan.context, np.random.default_rng(0))
@@ -86,9 +84,7 @@ def train(
         network.eval()
         with torch.no_grad():
             checked = _loss(network, *(part.to(device) for part in held), None, slot) if validation else loss
-        log.report(
-            "fit", step + 1, plan.steps, loss=float(loss.detach()), validation_loss=float(checked.detach())
-        )
+        log.report("fit", step + 1, plan.steps, loss=float(loss.detach()), validation_loss=float(checked.detach()))
         if float(checked.detach()) < best:
             best, state = (
                 float(checked.detach()),
@@ -107,9 +103,7 @@ def _loss(network: Network, tokens: Tensor, columns: Tensor, kept: Tensor | None
     """Mean cross-entropy of the tokens that the network has to choose; 0 where a batch has none."""
     scores = network(tokens[:, :-1], columns[:, :-1], kept)
     wanted = slot[tokens[:, 1:]]
-    total = nn.functional.cross_entropy(
-        scores.flatten(0, 1), wanted.flatten(), ignore_index=_IGNORED, reduction="sum"
-    )
+    total = nn.functional.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=_IGNORED, reduction="sum")
     return total / (wanted != _IGNORED).sum().clamp(min=1)
 
 
@@ -128,9 +122,7 @@ def _crops(
 ) -> tuple[Tensor, Tensor]:
     """Draw crops of ``context`` + 1 tokens, [rows, context + 1]; starts of traces are drawn more often.
 
-    Traces are drawn by their length; a crop beyond a sequence's end is filled with its last token, and the
-    filling
-    is never learnt: it is the end, which the next crop starts anew.
+    Traces are drawn by their length; a crop beyond a sequence's end is filled with its last token, the end.
     """
     lengths = np.array([len(tokens) for tokens, _ in sequences], float)
     width = context + 1

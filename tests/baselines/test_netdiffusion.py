@@ -117,9 +117,7 @@ def test_colours_are_as_far_from_each_other_and_come_back():
     pixels = torch.tensor([[[-1, 0, 1]]], dtype=torch.int8)
     colours = paint(pixels)
     assert torch.equal(quantise(colours), pixels)
-    shaken = colours + 0.3 * torch.randn(colours.shape, generator=torch.Generator().manual_seed(0)).clamp(
-        -2, 2
-    )
+    shaken = colours + 0.3 * torch.randn(colours.shape, generator=torch.Generator().manual_seed(0)).clamp(-2, 2)
     assert torch.equal(quantise(shaken), pixels)
     # Doubt between the two bits isn't absence.
     assert quantise(torch.tensor([[[1.0, 0.6, 1.0, -0.6]]]))[0, 0].tolist() == [1, 0]
@@ -139,9 +137,7 @@ def test_the_network_keeps_packets_in_their_places():
     for weight in network.unet.parameters():
         torch.nn.init.zeros_(weight)
     noisy = torch.randn(2, 10, 6)
-    odds = network(
-        noisy, torch.full((2,), 0.5), torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.long)
-    )
+    odds = network(noisy, torch.full((2,), 0.5), torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.long))
     # Without anything learnt, a pixel's odds are its own evidence: 2 sqrt(s) / (1 - s) times its value.
     assert torch.allclose(odds, noisy * (2 * 0.5**0.5 / 0.5))
 
@@ -168,6 +164,21 @@ def test_a_seed_gives_one_result(fitted, corpus):
     assert not same(fitted.sample(conditions, 1), fitted.sample(conditions, 2))
     one, other = list(fitted.sample(conditions, 1))[:2]
     assert not one.packets.same_as(other.packets)
+
+
+def test_the_number_of_threads_changes_nothing(fitted, corpus, monkeypatch):
+    conditions = [trace.condition for trace in corpus.train]
+    monkeypatch.setattr(fitted, "size", replace(fitted.size, sample_batch=1))
+    before = torch.get_num_threads()
+    samples = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            samples.append(list(fitted.sample(conditions, 1)))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert same(*samples)
 
 
 def test_a_fit_repeats_and_differs_by_seed(corpus):

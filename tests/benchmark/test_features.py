@@ -55,9 +55,7 @@ def packet(
 def make(rows, windows=3, window=10.0, client="10.0.0.2/32", name="made"):
     """A trace of packets given as dictionaries; ``at`` is the time in ns."""
     built = [packet(**row) for row in rows]
-    packets = packets_from(
-        [data for data, _ in built], [size for _, size in built], [row["at"] for row in rows]
-    )
+    packets = packets_from([data for data, _ in built], [size for _, size in built], [row["at"] for row in rows])
     return Trace(name, packets, Condition("made", windows * window, window, Labels.unknown(windows)), client)
 
 
@@ -72,16 +70,13 @@ ROW = st.fixed_dictionaries(
         ),
         "back": st.sampled_from([0, 0, 0, 0, 1, 5 * MS, 12_000 * MS]),
         "up": st.booleans(),
-        "payload": st.sampled_from(
-            [0, 0, 1, 59, 60, 63, 64, 298, 299, 301, 304, 1000, 1002, 1448, 9000, 65_000]
-        ),
+        "payload": st.sampled_from([0, 0, 1, 59, 60, 63, 64, 298, 299, 301, 304, 1000, 1002, 1448, 9000, 65_000]),
         "protocol": st.sampled_from([6, 6, 17, 1]),
         "port": st.sampled_from([50_000, 50_000, 50_001]),
         "seq": st.sampled_from([0, 1, 60, 1448, 2896, 2**31, 2**32 - 1448, 2**32 - 1]),
         "ack": st.sampled_from([0, 5, 2**32 - 1]),
         "flags": st.sampled_from([16, 24, 2, 18, 17, 4, 0]),
-        "stamps": st.none()
-        | st.tuples(st.sampled_from([0, 7, 8, 2**32 - 1]), st.sampled_from([0, 7, 8, 2**32 - 1])),
+        "stamps": st.none() | st.tuples(st.sampled_from([0, 7, 8, 2**32 - 1]), st.sampled_from([0, 7, 8, 2**32 - 1])),
         "version": st.sampled_from([4, 4, 4, 6]),
         "fragment": st.sampled_from([0, 0, 0, 0, 100]),
     }
@@ -96,20 +91,10 @@ def timed(rows, start):
     return built
 
 
-@settings(max_examples=120, deadline=None)
-@given(
-    st.lists(ROW, max_size=60),
-    st.sampled_from([0, 12_345, 2**42 - 1, 2**42 + 2**41 - 5 * MS, 2**60]),
-    st.sampled_from([10.0, 1.0, 0.25]),
-    st.sampled_from(["10.0.0.2/32", "", "10.0.0.0/30"]),
-)
-def test_the_machine_says_what_its_twin_says(rows, start, window, client):
-    trace = make(timed(rows, start), window=window, client=client)
+def check_against_twin(trace):
     table = extract_flows(trace)
     expected = twin_rows(trace)
-    found = dict(
-        zip(zip(table.flow.tolist(), table.window.tolist(), strict=True), table.values.tolist(), strict=True)
-    )
+    found = dict(zip(zip(table.flow.tolist(), table.window.tolist(), strict=True), table.values.tolist(), strict=True))
     assert len(found) == len(table.flow)
     assert found.keys() == expected.keys()
     for key, values in expected.items():
@@ -118,6 +103,55 @@ def test_the_machine_says_what_its_twin_says(rows, start, window, client):
     assert table.skipped == int((trace.flows.index < 0).sum())
     packets = sum(values[0] + values[2] for values in found.values())
     assert packets + table.skipped == len(trace.packets)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(ROW, max_size=60),
+    st.sampled_from([0, 12_345, 2**42 - 1, 2**42 + 2**41 - 5 * MS, 2**60]),
+    st.sampled_from([10.0, 1.0, 0.25]),
+    st.sampled_from(["10.0.0.2/32", "", "10.0.0.0/30"]),
+)
+def test_the_machine_says_what_its_twin_says(rows, start, window, client):
+    check_against_twin(make(timed(rows, start), window=window, client=client))
+
+
+STEPS = [1_000, 20_000, 400_000, 2 * MS, 29_296 << 10, 29_297 << 10, 48_828 << 10, 48_829 << 10, 60 * MS, 1300 * MS]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_long_traffic_agrees_with_the_twin(seed):
+    random = np.random.default_rng(seed)
+
+    def pick(choices, common=0.0):
+        """The first choice with the given odds, else any."""
+        return choices[0 if random.random() < common else random.integers(len(choices))]
+
+    rows, seqs = [], [0, 0]
+    for _ in range(1200):
+        up = bool(random.random() < 0.3)
+        payload = pick([0, 59, 60, 100, 400], 0.3) if up else pick([1448, 1000, 1002, 1003, 700, 299, 298, 0], 0.3)
+        moved = pick([0, 0, 0, -1448, 1448])
+        rows.append(
+            {
+                "step": pick(STEPS),
+                "back": pick([0, 1, 3 * MS, 11_000 * MS], 0.9),
+                "up": up,
+                "payload": payload,
+                "protocol": 17 if seed % 3 == 2 else 6,
+                "port": pick([50_000, 50_001], 0.6),
+                "seq": (2**32 - 9000 + seqs[up] + moved) % 2**32,
+                "ack": pick([1, 2, 3]),
+                "flags": pick([16, 24, 18, 17], 0.5),
+                "stamps": (seqs[up] // 3000, max(0, seqs[not up] // 3000 - pick([0, 1]))),
+                "version": 6 if seed % 4 == 3 else 4,
+            }
+        )
+        seqs[up] += payload
+    trace = make(timed(rows, 2**42 - 10**10), client="" if seed % 4 == 3 else "10.0.0.2/32")
+    check_against_twin(trace)
+    if seed % 3 != 2:
+        assert extract(trace).values[:, feature_names("F5").index("segments")].any()
 
 
 @settings(max_examples=40, deadline=None)
@@ -138,10 +172,7 @@ def test_directions_mirror_each_other(rows):
     mirrored = make(timed([{**row, "up": not row["up"]} for row in rows], 0))
     one_way, other_way = extract_flows(trace, "F3"), extract_flows(mirrored, "F3")
     swap = {"up": "down", "down": "up"}
-    order = [
-        one_way.names.index("_".join([swap[way], *rest]))
-        for way, *rest in (n.split("_") for n in one_way.names)
-    ]
+    order = [one_way.names.index("_".join([swap[way], *rest])) for way, *rest in (n.split("_") for n in one_way.names)]
     assert np.array_equal(one_way.values[:, order], other_way.values)
 
 
@@ -155,9 +186,7 @@ def test_a_trace_shows_the_flow_with_most_down_bytes(rows, windows):
     for window in range(windows):
         rows_here = flows.values[flows.window == window].astype(np.int64)
         # Rows stand in order of flow, and argmax takes the first of equals.
-        expected = (
-            rows_here[np.argmax(rows_here[:, 3])] if len(rows_here) else np.zeros(table.values.shape[1])
-        )
+        expected = rows_here[np.argmax(rows_here[:, 3])] if len(rows_here) else np.zeros(table.values.shape[1])
         assert np.array_equal(table.values[window], expected)
 
 
@@ -236,11 +265,7 @@ def test_the_ring_lists_the_windows_last_segments_only():
 
 
 def test_windows_on_their_edges():
-    rows = [
-        {"at": at, "up": up}
-        for at in (0, 10_000 * MS - 1, 10_000 * MS, 30_000 * MS - 1)
-        for up in (True, False)
-    ]
+    rows = [{"at": at, "up": up} for at in (0, 10_000 * MS - 1, 10_000 * MS, 30_000 * MS - 1) for up in (True, False)]
     table = extract(make(rows))
     assert table.values[:, table.names.index("up_packets")].tolist() == [2, 1, 1]
     assert table.values[:, table.names.index("down_packets")].tolist() == [2, 1, 1]

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from baselines.header_image import Columns, ImageSet, choose_columns, read_rows
+from baselines.image_size import ImageSize, image_size
 from baselines.netdiffusion_network import Denoiser, cross_entropy, expect, paint, quantise
 from benchmark.compiler import CLIENT_PREFIX
 from benchmark.corpus import Corpus
@@ -44,27 +45,6 @@ GAPS = 1 << 18
 CONDITIONINGS = ("none", "application", "quality", "trajectory")
 # Guidance acts while noise is most of the image: later it only costs (Kynkäänniemi et al., NeurIPS 2024).
 GUIDED_SIGNAL = 0.6
-
-
-@dataclass(frozen=True)
-class ImageSize:
-    """The budget's section ``image``.
-
-    rows: packets an image has. across: packets in a line of the raster that the U-Net sees.
-    channels: of each level of the U-Net. layers: blocks a level. every_column: all 1,088, used or not.
-    learning_rate: its peak. denoise_steps: of DDIM. sample_batch: images a thread makes at once.
-    """
-
-    rows: int = 64
-    across: int = 8
-    channels: tuple[int, ...] = (64, 96)
-    layers: int = 1
-    every_column: bool = False
-    train_steps: int = 600
-    batch: int = 16
-    learning_rate: float = 2e-3
-    denoise_steps: int = 8
-    sample_batch: int = 64
 
 
 def build(method: Method) -> NetDiffusion:
@@ -239,21 +219,6 @@ _SCHEDULE: dict[str, Any] = {
     "prediction_type": "sample",
     "clip_sample": True,
 }
-
-
-def image_size(section: Mapping[str, Any]) -> ImageSize:
-    """Read a budget's section ``image``; unknown names raise ConfigError."""
-    known = [entry.name for entry in fields(ImageSize)]
-    for name in section:
-        if name not in known:
-            raise ConfigError(f"budget.image has no {name!r}{nearest(name, known)}")
-    values = dict(section)
-    if "channels" in values:
-        values["channels"] = tuple(int(channels) for channels in values["channels"])
-    size = ImageSize(**values)
-    if any(channels % 8 for channels in size.channels):
-        raise ConfigError(f"budget.image.channels {list(size.channels)}: each must be a multiple of 8")
-    return size
 
 
 @contextmanager

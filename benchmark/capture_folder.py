@@ -77,9 +77,7 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
         fits = isinstance(value, kind | int) and not isinstance(value, bool)
         if not fits or not 0 < value < math.inf:
             what = "whole number" if kind is int else "number"
-            raise ConfigError(
-                f"dataset.{name} must be a {what} above 0{' or null' * optional}, not {value!r}"
-            )
+            raise ConfigError(f"dataset.{name} must be a {what} above 0{' or null' * optional}, not {value!r}")
     if not isinstance(given.get("keep_readable", False), bool):
         raise ConfigError(f"dataset.keep_readable must be true or false, not {given['keep_readable']!r}")
     ladder = given.get("ladder") or ()
@@ -108,9 +106,7 @@ def open_folder(settings: Settings, root: Path) -> CaptureFolder:
             _inside(path, name, f"{entry.where}: ")
             raise CorpusError(f"{entry.where}: there is no capture '{name}'{nearest(name, names)}")
         if max(entry.rungs(), default=-1) >= (len(settings.ladder) or math.inf):
-            raise CorpusError(
-                f"{entry.where}: '{name}' has a rung beyond the ladder of {len(settings.ladder)}"
-            )
+            raise CorpusError(f"{entry.where}: '{name}' has a rung beyond the ladder of {len(settings.ladder)}")
     if tables[0].is_file():
         for name in names:
             if name not in said or not said[name].application:
@@ -129,11 +125,7 @@ def _captures(folder: Path) -> list[str]:
     names = []
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
-        if (
-            path.suffix in CAPTURES
-            and path.is_file()
-            and not any(part.startswith(".") for part in name.parts)
-        ):
+        if path.suffix in CAPTURES and path.is_file() and not any(part.startswith(".") for part in name.parts):
             _inside(folder, name.as_posix())
             names.append(name.as_posix())
     return sorted(names)

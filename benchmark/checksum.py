@@ -28,9 +28,7 @@ def ip_checksums(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray
     return sums
 
 
-def l4_checksums(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], length: NDArray[np.int32]
-) -> NDArray[np.uint16]:
+def l4_checksums(data: NDArray[np.uint8], offsets: NDArray[np.int64], length: NDArray[np.int32]) -> NDArray[np.uint16]:
     """Return what each TCP or UDP checksum should be, uint16 [n]; 0 for every other packet.
 
     A packet captured whole (captured bytes >= ``length``) gets the checksum of its bytes. One that was cut

@@ -93,7 +93,7 @@ class Work:
     def _sample(self, folder: Path) -> dict[str, Any]:
         generator = build_generator(self.config, self.root)
         generator.load(self.store.folder("fit", self.keys.fit))
-        conditions = [trace.condition for trace in self.corpus.train]
+        conditions = [trace.condition for trace in self._asked()]
         watch = Stopwatch()
         traces = []
         for trace in sample_whole(generator, conditions, self.seed, self.log):
@@ -108,6 +108,12 @@ class Work:
             "figures": _figures(generator),
             "notes": {"stitched": True} if stitched else {},
         }
+
+    def _asked(self) -> list[Trace]:
+        """The training traces whose conditions are asked for: all, or as many as the budget says, evenly spread."""
+        train = list(self.corpus.train)
+        count = min(self._budget().traces or len(train), len(train))
+        return [train[number * len(train) // count] for number in range(count)]
 
     def _samples(self, key: str) -> list[Trace]:
         return read_traces(self.store.folder("sample", key) / "traces.parquet")
@@ -125,7 +131,8 @@ class Work:
             self._evidence(synthetic, raw, repaired), independent=independent, costs=self._costs(len(raw))
         )
         scores = self._scores(evidence)
-        draw_comparison(self.corpus, synthetic, folder / "picture.png", self.config["generator"]["name"])
+        pairs = list(zip(self._asked(), synthetic, strict=False))
+        draw_comparison(pairs, folder / "picture.png", self.config["generator"]["name"], self.corpus.ladder)
         per_trace = {name: dict(score.per_trace) for name, score in scores.items() if score.per_trace}
         return {**watch.facts(), "scores": score_facts(scores), "per_trace": per_trace}
 

@@ -52,9 +52,7 @@ def trace_of(sketch: Sketch, condition: Condition, name: str, seed: int) -> Trac
     end = max(0, round(condition.duration * NANOSECONDS) - 1000)
     origin = 0 if sketch.transport == "tcp" or not len(sketch) else int(sketch.ts[0])
     kept = sketch.ts - origin <= end
-    shown = Sketch(
-        sketch.transport, sketch.ts[kept], sketch.up[kept], sketch.payload[kept], sketch.round_trip
-    )
+    shown = Sketch(sketch.transport, sketch.ts[kept], sketch.up[kept], sketch.payload[kept], sketch.round_trip)
     packets = compile_sketch(shown, seed, condition.application, end)
     return Trace(name, packets, condition, CLIENT_PREFIX)
 
@@ -72,6 +70,4 @@ def _tidy(sketch: Sketch) -> Sketch:
     """Return the sketch with its types fixed, times non-decreasing and from 0 on, payloads within bounds."""
     ts: NDArray[np.int64] = np.maximum.accumulate(np.maximum(np.asarray(sketch.ts, np.int64), 0))
     payload = np.clip(np.asarray(sketch.payload, np.int64), 0, LARGEST_ROW).astype(np.int32)
-    return Sketch(
-        sketch.transport, ts, np.asarray(sketch.up, np.bool_), payload, max(1, int(sketch.round_trip))
-    )
+    return Sketch(sketch.transport, ts, np.asarray(sketch.up, np.bool_), payload, max(1, int(sketch.round_trip)))

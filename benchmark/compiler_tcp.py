@@ -53,9 +53,7 @@ def compile_tcp(sketch: Sketch, ends: Endpoints, random: np.random.Generator, en
     return Packets(ts, length, data, offsets)
 
 
-def split_rows(
-    sketch: Sketch, largest: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int32]]:
+def split_rows(sketch: Sketch, largest: int) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int32]]:
     """Split payloads above ``largest`` bytes over several rows of the same time; all other rows stay."""
     pieces = np.maximum(1, -(-sketch.payload.astype(np.int64) // largest))
     if (pieces == 1).all():
@@ -65,9 +63,7 @@ def split_rows(
     return np.repeat(sketch.ts, pieces), np.repeat(sketch.up, pieces), payload
 
 
-def fill_checksums(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], length: NDArray[np.int32], place: int
-) -> None:
+def fill_checksums(data: NDArray[np.uint8], offsets: NDArray[np.int64], length: NDArray[np.int32], place: int) -> None:
     """Write IPv4 and layer 4 checksums into packets of 20-byte IP headers; ``place``: within layer 4."""
     for at, sums in ((10, ip_checksums(data, offsets)), (20 + place, l4_checksums(data, offsets, length))):
         data[offsets[:-1] + at] = sums >> 8

@@ -13,9 +13,7 @@ class TraceError(ValueError):
     ``packets_read`` is the number of packets before the fault, which ``keep_readable`` would keep.
     """
 
-    def __init__(
-        self, reason: str, path: str | Path, offset: int | None = None, packets_read: int = 0
-    ) -> None:
+    def __init__(self, reason: str, path: str | Path, offset: int | None = None, packets_read: int = 0) -> None:
         where = f"{path}" if offset is None else f"{path} at byte {offset}"
         super().__init__(f"{where}: {reason}")
         self.reason = reason

@@ -486,9 +486,7 @@ def step(halves: Any, up: Any, down: Any, clock: Any, packet: Any, row: Any, lev
     cache=True,
     nogil=True,
 )
-def run(
-    packets: Any, bounds: Any, clocks: Any, level: int, pick: bool, rows: Any, flow: Any, window: Any
-) -> int:
+def run(packets: Any, bounds: Any, clocks: Any, level: int, pick: bool, rows: Any, flow: Any, window: Any) -> int:
     """Run every flow's packets through the machine; return the number of windows closed.
 
     With ``pick``, row w of ``rows`` becomes the window of the flow with most down bytes; else rows, flows

@@ -128,9 +128,7 @@ PACKET = np.dtype(
 )
 """What the machine reads of a packet, all in host byte order; fields of other protocols are 0."""
 
-CLOCK = np.dtype(
-    [("epoch", U64), ("window", U64), ("index", U32), ("shift", U32), ("units", U32)], align=True
-)
+CLOCK = np.dtype([("epoch", U64), ("window", U64), ("index", U32), ("shift", U32), ("units", U32)], align=True)
 """Where windows count from: window number ``index`` begins at ``epoch`` ns, and each lasts ``window`` ns,
 which is ``units`` << ``shift``. Good for 2^32 units; whoever hands it over hands a later one, whole windows
 on, before then."""
@@ -141,7 +139,5 @@ def state_bytes(feature_set_number: int) -> int:
     half = np.dtype([f for part in HALF_FIELDS[: feature_set_number + 1] for f in part], align=True).itemsize
     if feature_set_number < 4:
         return 2 * half
-    down = np.dtype(
-        [f for part in SEGMENT_FIELDS[: feature_set_number - 3] for f in part], align=True
-    ).itemsize
+    down = np.dtype([f for part in SEGMENT_FIELDS[: feature_set_number - 3] for f in part], align=True).itemsize
     return 2 * half + REQUESTS.itemsize + down

@@ -36,9 +36,7 @@ class FileLabels:
 
     def rungs(self) -> list[int]:
         """Rungs that are known, in no order."""
-        return [
-            int(numbers["rung"]) for numbers in self.windows.values() if numbers.get("rung", math.nan) >= 0
-        ]
+        return [int(numbers["rung"]) for numbers in self.windows.values() if numbers.get("rung", math.nan) >= 0]
 
     def labels(self, count: int) -> Labels:
         """Return the labels of the first ``count`` windows."""
@@ -76,16 +74,12 @@ def read_label_tables(labels: Path, windows: Path | None) -> dict[str, FileLabel
     if windows is not None:
         for where, row in _rows(windows, WINDOW_COLUMNS, ("file", "window")):
             if labels.is_file() and row["file"] not in found:
-                raise CorpusError(
-                    f"{where}: '{row['file']}' isn't in {labels.name}{nearest(row['file'], found)}"
-                )
+                raise CorpusError(f"{where}: '{row['file']}' isn't in {labels.name}{nearest(row['file'], found)}")
             _add_window(found.setdefault(row["file"], FileLabels(where)), where, row)
     return found
 
 
-def _rows(
-    path: Path, known: tuple[str, ...], needed: tuple[str, ...]
-) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(path: Path, known: tuple[str, ...], needed: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield (where, cells by column) of every row that isn't blank."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:

@@ -59,17 +59,11 @@ def code_revision(root: Path) -> dict[str, Any]:
 
 
 def _git(root: Path, *words: str) -> str:
-    result = subprocess.run(
-        ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=20, check=True
-    )
+    result = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=20, check=True)
     return result.stdout.strip()
 
 
 def _processor() -> str:
     path = Path("/proc/cpuinfo")
-    names = (
-        [line for line in path.read_text().splitlines() if line.startswith("model name")]
-        if path.exists()
-        else []
-    )
+    names = [line for line in path.read_text().splitlines() if line.startswith("model name")] if path.exists() else []
     return names[0].split(":", 1)[1].strip() if names else platform.machine()

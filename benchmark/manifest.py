@@ -148,13 +148,9 @@ def _entry(path: Path, number: int, given: Any) -> Entry:
         "duration": (int, float),
         "session": str,
     }
-    entry = Entry(
-        **{name: _field(path, given, name, kind, f"trace {number}: ") for name, kind in kinds.items()}
-    )
+    entry = Entry(**{name: _field(path, given, name, kind, f"trace {number}: ") for name, kind in kinds.items()})
     if entry.split not in SPLITS:
-        raise CorpusError(
-            f"{path}: trace '{entry.name}' is in split '{entry.split}', not {', '.join(SPLITS)}"
-        )
+        raise CorpusError(f"{path}: trace '{entry.name}' is in split '{entry.split}', not {', '.join(SPLITS)}")
     return entry
 
 

@@ -108,9 +108,7 @@ class CsvWriter(_ColumnWriter):
         # Arrow would put the names between quotes, which the real tool doesn't.
         self.file = path.open("wb")
         self.file.write(",".join(self.schema.names).encode("ascii") + b"\n")
-        return pa_csv.CSVWriter(
-            self.file, self.schema, write_options=pa_csv.WriteOptions(include_header=False)
-        )
+        return pa_csv.CSVWriter(self.file, self.schema, write_options=pa_csv.WriteOptions(include_header=False))
 
     def close(self) -> None:
         """End the file."""

@@ -126,9 +126,7 @@ def _put(data: Any, at: int, size: int, end: int, words: Any, row: Any, place: i
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _write(
-    data: Any, offsets: Any, ip: Any, chosen: Any, places: Any, payload: int, words: Any, out: Any
-) -> None:
+def _write(data: Any, offsets: Any, ip: Any, chosen: Any, places: Any, payload: int, words: Any, out: Any) -> None:
     for r in range(len(chosen)):
         i = chosen[r]
         row = out[r]

@@ -179,9 +179,7 @@ class _Rows:
         if self.expired.is_set():
             reason = f"it was stopped after {self.timeout:g} s"
         said = self.stderr.decode("utf-8", "replace").strip()
-        return TraceError(
-            f"the nprint binary failed: {reason}{'; it said: ' + said if said else ''}", self.path
-        )
+        return TraceError(f"the nprint binary failed: {reason}{'; it said: ' + said if said else ''}", self.path)
 
 
 @contextmanager
@@ -239,8 +237,7 @@ def _prints(data: Any, offsets: Any, skipped: int) -> Any:
         at = offsets[i] + skipped
         end = offsets[i + 1]
         if end - at >= 14 and (
-            (data[at + 12] == 0x08 and data[at + 13] == 0x00)
-            or (data[at + 12] == 0x86 and data[at + 13] == 0xDD)
+            (data[at + 12] == 0x08 and data[at + 13] == 0x00) or (data[at + 12] == 0x86 and data[at + 13] == 0xDD)
         ):
             at += 14
         if end - at < 10:
@@ -258,9 +255,7 @@ def _prints(data: Any, offsets: Any, skipped: int) -> Any:
 
 def _refuse_what_it_cannot_read(frames: Frames, options: Representation, path: str | Path) -> None:
     if frames.link not in (ETHERNET, RAW, RAW_BSD, RAW_OPENBSD, IPV4, IPV6, LINUX_SLL):
-        raise TraceError(
-            f"the nprint binary can't read link type {frames.link}; use the native encoder", path
-        )
+        raise TraceError(f"the nprint binary can't read link type {frames.link}; use the native encoder", path)
     if options.payload == 0:
         return
     rows = eligible_frames(frames)

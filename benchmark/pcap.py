@@ -48,9 +48,7 @@ _RECORD_ROWS = 1 << 16
 _END, _FULL, _TOO_LONG, _LYING, _FRACTION = range(5)
 
 
-def read_frames(
-    path: str | Path, keep_readable: bool = False, block_bytes: int = 1 << 22
-) -> Iterator[Frames]:
+def read_frames(path: str | Path, keep_readable: bool = False, block_bytes: int = 1 << 22) -> Iterator[Frames]:
     """Yield the frames of a pcap or pcapng file in file order, in blocks of about ``block_bytes``.
 
     Raises TraceError at the first fault, after the frames ahead of it; ``keep_readable`` ends there instead.
@@ -191,9 +189,7 @@ def _fault(stream: ByteStream, order: str, status: int) -> str:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _walk(
-    buffer: Any, at: int, end: int, big: bool, unit: int, start: Any, size: Any, ts: Any, wire: Any
-) -> Any:
+def _walk(buffer: Any, at: int, end: int, big: bool, unit: int, start: Any, size: Any, ts: Any, wire: Any) -> Any:
     """List whole records; return (count, where it stopped, status, bytes wanted there)."""
     count = 0
     while count < len(start):

@@ -81,9 +81,7 @@ def write_pcapng(
     def lay(packets: Packets, rows: slice) -> NDArray[np.uint8]:
         ahead = _link_headers(packets, rows, link)
         captured = packets.captured[rows] + ahead.shape[1]
-        clock = seconds[rows].astype(np.uint64) * np.uint64(per_second) + (rest[rows] // unit).astype(
-            np.uint64
-        )
+        clock = seconds[rows].astype(np.uint64) * np.uint64(per_second) + (rest[rows] // unit).astype(np.uint64)
         head = np.zeros(len(ahead), record)
         head["kind"], head["total"] = 6, 32 + (captured + 3) // 4 * 4
         head["high"], head["low"] = clock >> np.uint64(32), clock & np.uint64(0xFFFFFFFF)
@@ -94,22 +92,16 @@ def write_pcapng(
 
     section = struct.pack(order + "IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
     resolution = struct.pack(order + "HHBxxxHH", 9, 1, 9 if nanoseconds else 6, 0, 0)
-    interface = (
-        struct.pack(order + "IIHHI", 1, 32, link, 0, _SNAPLEN) + resolution + struct.pack(order + "I", 32)
-    )
+    interface = struct.pack(order + "IIHHI", 1, 32, link, 0, _SNAPLEN) + resolution + struct.pack(order + "I", 32)
     _write(path, section + interface, packets, lay)
 
 
 def _times(path: str | Path, packets: Packets, epoch_ns: int, link: int) -> Any:
     """Check what both formats ask; return seconds and the rest in nanoseconds, int64 [n] each."""
     if link not in (_ETHERNET, _RAW):
-        raise TraceError(
-            f"link type {link} can't be written; {_RAW} (raw IP) and {_ETHERNET} (Ethernet) can", path
-        )
+        raise TraceError(f"link type {link} can't be written; {_RAW} (raw IP) and {_ETHERNET} (Ethernet) can", path)
     if len(packets) and packets.captured.max() > _SNAPLEN - 14:
-        raise TraceError(
-            f"a packet of {packets.captured.max()} captured bytes; {_SNAPLEN - 14} is the most", path
-        )
+        raise TraceError(f"a packet of {packets.captured.max()} captured bytes; {_SNAPLEN - 14} is the most", path)
     # The seconds are taken out first: a late epoch would overflow the sum.
     base, base_rest = divmod(epoch_ns, NANOSECONDS)
     seconds, rest = np.divmod(packets.ts, NANOSECONDS)

@@ -108,9 +108,7 @@ def _read_structure(stream: ByteStream, section: _Section, seen: int) -> _Sectio
     if len(trailer) < 4:
         raise TraceError(f"block of {total} bytes cut short", stream.path, offset, seen)
     if trailer != head[4:]:
-        raise TraceError(
-            _trailer(total, struct.unpack(section.order + "I", trailer)[0]), stream.path, offset, seen
-        )
+        raise TraceError(_trailer(total, struct.unpack(section.order + "I", trailer)[0]), stream.path, offset, seen)
     stream.skip(4)
     return section
 
@@ -126,9 +124,7 @@ def _read_section(stream: ByteStream, seen: int) -> _Section:
     block = _take_block(stream, order, SECTION, seen)
     major, minor = struct.unpack(order + "HH", block[12:16])
     if major != 1:
-        raise TraceError(
-            f"pcapng version {major}.{minor}, where 1.x is known", stream.path, offset + 12, seen
-        )
+        raise TraceError(f"pcapng version {major}.{minor}, where 1.x is known", stream.path, offset + 12, seen)
     return _Section(order)
 
 
@@ -166,9 +162,7 @@ def _add_interface(section: _Section, block: bytes, stream: ByteStream, offset: 
         if code == 0:
             break
         if at + 4 + size > end:
-            raise TraceError(
-                f"interface option {code} of {size} bytes overruns its block", stream.path, offset, seen
-            )
+            raise TraceError(f"interface option {code} of {size} bytes overruns its block", stream.path, offset, seen)
         if code == 9 and size == 1:
             resolution = value[0]
         elif code == 14 and size == 8:

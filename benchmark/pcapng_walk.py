@@ -138,9 +138,7 @@ def walk_packets(
             sent = number(buffer, at + 24, big)
             if captured > total - 32:
                 return count, at, TOO_LONG, 0
-            held, moment = clock_nanoseconds(
-                number(buffer, at + 12, big), number(buffer, at + 16, big), described
-            )
+            held, moment = clock_nanoseconds(number(buffer, at + 12, big), number(buffer, at + 16, big), described)
         if captured > MAXIMUM_CAPTURED:
             return count, at, TOO_LONG, 0
         if captured > sent or sent > MAXIMUM_WIRE:

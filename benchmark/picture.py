@@ -10,7 +10,6 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.corpus import Corpus
 from benchmark.trace import NANOSECONDS, Trace
 
 matplotlib.use("Agg")
@@ -21,17 +20,16 @@ UP, DOWN, ASKED = "#c2410c", "#1d4ed8", "#111111"
 DOTS = 6_000
 
 
-def draw_comparison(corpus: Corpus, synthetic: Sequence[Trace], path: Path, method: str) -> None:
-    """Draw a real training trace beside the synthetic one that was asked for with its condition.
+def draw_comparison(pairs: Sequence[tuple[Trace, Trace]], path: Path, method: str, ladder: Sequence[int] = ()) -> None:
+    """Draw a real trace beside the synthetic one that was asked for with its condition.
 
-    The pair is the one whose real trace has the median number of packets. Nothing is drawn without traces.
+    The pair is the one whose real trace has the median number of packets. Nothing is drawn without pairs.
     """
-    pairs = list(zip(corpus.train, synthetic, strict=False))
     if not pairs:
         return
-    pairs.sort(key=lambda pair: (len(pair[0].packets), pair[0].name))
-    real, made = pairs[len(pairs) // 2]
-    draw_traces([("real", real), (method, made)], path, corpus.ladder)
+    ordered = sorted(pairs, key=lambda pair: (len(pair[0].packets), pair[0].name))
+    real, made = ordered[len(ordered) // 2]
+    draw_traces([("real", real), (method, made)], path, ladder)
 
 
 def draw_traces(titled: Sequence[tuple[str, Trace]], path: Path, ladder: Sequence[int] = ()) -> None:
@@ -60,9 +58,7 @@ def _sizes(axis: Any, trace: Trace) -> None:
     seconds, up = _seconds(trace)[::step], trace.flows.up[::step]
     signed = np.where(up, -trace.packets.length[::step], trace.packets.length[::step])
     for chosen, colour, label in ((~up, DOWN, "down"), (up, UP, "up")):
-        axis.plot(
-            seconds[chosen], signed[chosen], ".", color=colour, markersize=1.5, label=label, rasterized=True
-        )
+        axis.plot(seconds[chosen], signed[chosen], ".", color=colour, markersize=1.5, label=label, rasterized=True)
     axis.set_xlabel("s")
     axis.legend(loc="center right", markerscale=6)
 
@@ -85,7 +81,5 @@ def _throughput(axis: Any, trace: Trace, ladder: Sequence[int]) -> None:
     axis.bar(starts, heights, width=window * 0.9, align="edge", color=DOWN, alpha=0.6)
     for start, height, rung in zip(starts, heights, trace.labels.rung, strict=False):
         if rung >= 0 and rung < len(ladder):
-            axis.annotate(
-                f"{ladder[rung]}p", (start + window * 0.45, height), ha="center", va="bottom", color=ASKED
-            )
+            axis.annotate(f"{ladder[rung]}p", (start + window * 0.45, height), ha="center", va="bottom", color=ASKED)
     axis.set_xlabel("s; above each window the rung fetched (real) or asked for (synthetic)")

@@ -26,9 +26,7 @@ _ENDS = (
 )
 
 
-def swap_residuals(
-    values: NDArray[np.uint32], microseconds: NDArray[np.int64], flows: int, backwards: bool
-) -> None:
+def swap_residuals(values: NDArray[np.uint32], microseconds: NDArray[np.int64], flows: int, backwards: bool) -> None:
     """Turn values into residuals in place, or (``backwards``) residuals into values.
 
     values: uint32 [len(COLUMNS), n], one trace in time order; flow numbers are below ``flows``.

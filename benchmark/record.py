@@ -77,9 +77,7 @@ def score_facts(scores: Mapping[str, Score]) -> dict[str, dict[str, Any]]:
         value, reason = score.value, score.reason
         if value is not None and not math.isfinite(value):
             value, reason = None, reason or "the computed value wasn't a finite number"
-        interval = (
-            list(score.interval) if score.interval and all(map(math.isfinite, score.interval)) else None
-        )
+        interval = list(score.interval) if score.interval and all(map(math.isfinite, score.interval)) else None
         facts[name] = {"value": value, "interval": interval, "reason": reason}
     return facts
 

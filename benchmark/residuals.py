@@ -70,9 +70,7 @@ def check_table(table: Table) -> str:
         return "column flow holds a number beyond the trace's packets"
     verbatim = (layout >= columns.LAYOUT_VERBATIM) & (layout <= columns.LAYOUT_VERBATIM + 10)
     tcp, udp = kind == columns.KIND_TCP, kind == columns.KIND_UDP
-    if (tcp & (layout > columns.LAYOUT_SACK + 3) & ~verbatim).any() or (
-        udp & (layout > columns.LAYOUT_RTP)
-    ).any():
+    if (tcp & (layout > columns.LAYOUT_SACK + 3) & ~verbatim).any() or (udp & (layout > columns.LAYOUT_RTP)).any():
         return "column layout holds an unknown layout"
     if (tcp & verbatim & (sizes < 4 * (layout.astype(np.int64) - columns.LAYOUT_VERBATIM))).any():
         return "column rest is shorter than the options that it should hold"

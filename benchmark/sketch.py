@@ -72,9 +72,7 @@ def empty_sketch(transport: str) -> Sketch:
     return Sketch(transport, nothing, nothing.astype(bool), nothing.astype(np.int32))
 
 
-def rows_of_tcp(
-    flags: NDArray[np.uint8], up: NDArray[np.bool_], payload: NDArray[np.int32]
-) -> NDArray[np.bool_]:
+def rows_of_tcp(flags: NDArray[np.uint8], up: NDArray[np.bool_], payload: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Tell which packets of a TCP flow, all [n], are a sketch's rows: those that neither open nor close it.
 
     Besides SYN, FIN and RST without payload, that leaves out the acknowledgement that ends the handshake

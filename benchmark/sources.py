@@ -29,9 +29,7 @@ def read_source(
         traces = [trace for name in files for trace in read_traces(path / Path(name).name)]
         return traces[:limit], tuple(manifest.get("ladder", ()))
     if path.is_dir():
-        files = sorted(str(file) for file in path.rglob("*") if file.suffix in (*CAPTURES, ".parquet"))[
-            :limit
-        ]
+        files = sorted(str(file) for file in path.rglob("*") if file.suffix in (*CAPTURES, ".parquet"))[:limit]
         if not files:
             raise CorpusError(f"{path}: no captures ({', '.join(CAPTURES)}) or Parquet files in this folder")
         return [trace for name in files for trace in _read_file(Path(name), keep_readable)][:limit], ()

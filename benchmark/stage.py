@@ -99,9 +99,7 @@ def stage_keys(config: Mapping[str, Any], independent: Mapping[str, Any] | None,
         }
     )
     metrics = source_digest([f"benchmark.metrics.{name}" for name in METRICS] + ["benchmark.repair"], root)
-    floor = digest_of(
-        {"stage": ["floor", VERSIONS["score"]], "corpus": corpus, "code": metrics, "seed": kept["seed"]}
-    )
+    floor = digest_of({"stage": ["floor", VERSIONS["score"]], "corpus": corpus, "code": metrics, "seed": kept["seed"]})
     score = digest_of(
         {
             "stage": ["score", VERSIONS["score"]],

@@ -56,9 +56,7 @@ def draw_weights(members: int, draws: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).multinomial(members, np.full(members, 1 / members), size=draws)
 
 
-def bootstrap(
-    statistic: Callable[..., float], members: Sequence[int], draws: int = 200, seed: int = 0
-) -> FloatArray:
+def bootstrap(statistic: Callable[..., float], members: Sequence[int], draws: int = 200, seed: int = 0) -> FloatArray:
     """Return ``draws`` bootstrap values of a statistic, float64 [draws], resampling whole clusters.
 
     Source: Davison & Hinkley, "Bootstrap Methods and their Application", 1997, §3.8.
@@ -117,9 +115,7 @@ class Difference:
     p_value: float
 
 
-def paired_difference(
-    first: NDArray[Any], second: NDArray[Any], draws: int = 2000, seed: int = 0
-) -> Difference:
+def paired_difference(first: NDArray[Any], second: NDArray[Any], draws: int = 2000, seed: int = 0) -> Difference:
     """Compare two methods scored on the same test traces: mean of ``first - second``.
 
     first, second: [seeds, traces], or [traces]; NaN where a seed lacks a trace. Seeds and traces are both
@@ -169,9 +165,7 @@ def tied_ranks(values: Sequence[float], apart: NDArray[np.bool_], larger_is_bett
     apart: bool [methods, methods], symmetric: the two differ after correction. Being tied isn't transitive,
     so a group is what can't be told from its best member; the first that can opens the next group.
     """
-    order = sorted(
-        range(len(values)), key=lambda place: -values[place] if larger_is_better else values[place]
-    )
+    order = sorted(range(len(values)), key=lambda place: -values[place] if larger_is_better else values[place])
     ranks = [0] * len(values)
     leader = -1
     for position, place in enumerate(order):

@@ -58,9 +58,7 @@ class _Growing:
         self.end = max(self.end, int(moved.ts.max()))
 
 
-def sample_whole(
-    generator: Generator, conditions: Sequence[Condition], seed: int, log: Log
-) -> Iterator[Trace]:
+def sample_whole(generator: Generator, conditions: Sequence[Condition], seed: int, log: Log) -> Iterator[Trace]:
     """Yield one trace a condition, in order, each as long as its condition asks.
 
     A generator without ``fixed_packets`` is asked once. Else every round asks for several pieces of every

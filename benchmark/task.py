@@ -110,9 +110,7 @@ TASKS = {
             "height played, as below 480p, 480p or HD, with history",
             history=True,
         ),
-        Task(
-            "startup", "startup", _startup, "startup delay, from the first window", "s", False, opening=True
-        ),
+        Task("startup", "startup", _startup, "startup delay, from the first window", "s", False, opening=True),
         Task("stall", "stall", _number("stall"), "time stalled in the window", "s", False, history=True),
         Task("fps", "fps", _number("fps"), "frame rate", "1/s", False),
         Task("bitrate", "bitrate", _number("bitrate"), "video bit rate received", "bit/s", False),

@@ -108,9 +108,7 @@ class Labels:
     def unknown(windows: int) -> Labels:
         """Labels of ``windows`` windows about which nothing is known."""
         nothing = np.full(windows, np.nan, np.float32)
-        return Labels(
-            np.full(windows, -1, np.int8), np.full(windows, -1, np.int16), nothing, nothing, nothing
-        )
+        return Labels(np.full(windows, -1, np.int8), np.full(windows, -1, np.int16), nothing, nothing, nothing)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from baselines.header_image import ImageSet, choose_columns, draw_rows, read_rows
-from baselines.netdiffusion import ImageSize, build, image_size
+from baselines.image_size import ImageSize, image_size
+from baselines.netdiffusion import build
 from baselines.netdiffusion_network import Denoiser, cross_entropy, expect, paint, quantise
 from benchmark.compiler import CLIENT_PREFIX, compile_sketch
 from benchmark.corpus import Corpus
@@ -136,10 +137,30 @@ def test_the_network_keeps_packets_in_their_places():
     network = Denoiser(rows=10, columns=3, across=3, channels=(8, 8), layers=1, classes=2)
     for weight in network.unet.parameters():
         torch.nn.init.zeros_(weight)
+    network.start_from(torch.tensor([[0.5] * 6, [0.9] * 6]))
     noisy = torch.randn(2, 10, 6)
-    odds = network(noisy, torch.full((2,), 0.5), torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.long))
-    # Without anything learnt, a pixel's odds are its own evidence: 2 sqrt(s) / (1 - s) times its value.
-    assert torch.allclose(odds, noisy * (2 * 0.5**0.5 / 0.5))
+    times = torch.zeros(2, dtype=torch.long)
+    odds = network(noisy, torch.full((2,), 0.5), times, torch.tensor([0, 1]))
+    # Without anything learnt, a pixel's odds are its class's and its own evidence: 2 sqrt(s) / (1 - s) a unit.
+    evidence = noisy * (2 * 0.5**0.5 / 0.5)
+    assert torch.allclose(odds[0], evidence[0])
+    assert torch.allclose(odds[1], evidence[1] + np.log(0.9 / 0.1), atol=1e-5)
+
+
+def test_shares_are_those_of_each_class(corpus):
+    columns = choose_columns(corpus.train)
+    images = ImageSet(corpus.train, columns, 1, lambda condition, window: condition.application)
+    shares = images.shares()
+    assert images.names.tolist() == ["quic", "tcp"]
+    assert shares.shape == (3, 2 * len(columns))
+    assert np.all((shares > 0) & (shares < 1))
+    for number, name in enumerate(images.names, start=1):
+        pixels = np.concatenate(
+            [draw_rows(trace, columns)[0] for trace in corpus.train if trace.condition.application == name]
+        )
+        present, ones = (pixels >= 0).sum(axis=0), (pixels > 0).sum(axis=0)
+        wanted = np.concatenate([(present + 0.5) / (len(pixels) + 1), (ones + 0.5) / (present + 1)])
+        assert np.allclose(shares[number], wanted)
 
 
 def test_samples_keep_the_contract(fitted, corpus):

@@ -14,12 +14,12 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.cell import Rooms
-from benchmark.matrix import Resolved, run_with_references
-from benchmark.progress import CellProgress
+from benchmark.harness.cell import Rooms
+from benchmark.harness.matrix import Resolved, run_with_references
+from benchmark.harness.progress import CellProgress
+from benchmark.harness.registry import check_choices
+from benchmark.harness.stage import cell_id
 from benchmark.record import Record
-from benchmark.registry import check_choices
-from benchmark.stage import cell_id
 
 ROOT = Path(__file__).resolve().parent
 METHOD_AXES = ("generator", "tokenization", "context", "conditioning", "probe", "router")

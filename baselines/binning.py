@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from baselines.chains import Pools, draw_from, learn_pools
 from baselines.classes import Example
-from benchmark.sketch import Sketch
+from benchmark.synthesis.sketch import Sketch
 
 REQUEST_BYTES = 60  # an up payload of as much is a request or part of one; acknowledgements stay below
 SIZE_EDGES = np.array([0, 1, 24, 40, REQUEST_BYTES, 112, 200, 320, 512, 900, 1100, 1300, 1400, 1448, 1449])

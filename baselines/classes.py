@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import CorpusError
-from benchmark.sketch import Sketch, sketch_of
+from benchmark.synthesis.sketch import Sketch, sketch_of
 from benchmark.trace import NANOSECONDS, Condition, Trace
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.compiler import CLIENT
-from benchmark.nprint import Representation, column_names, decode, encode_packets
+from benchmark.nprint.encoding import Representation, column_names, decode, encode_packets
+from benchmark.synthesis.compiler import CLIENT
 from benchmark.trace import Condition, Packets, Trace
 
 REPRESENTATION = Representation(ipv4=True, ipv6=True, tcp=True, udp=True, icmp=True)

@@ -57,9 +57,7 @@ class HeaderPool:
             whole = max(1, len(found.first) - 1)
             before: Header | None = None
             for i in range(whole):
-                header = Header(
-                    int(found.bytes[i]), float(found.rate[i]), int(found.tail[i]), int(found.pause[i])
-                )
+                header = Header(int(found.bytes[i]), float(found.rate[i]), int(found.tail[i]), int(found.pause[i]))
                 keys.append(int(example.classes_at(found.finished[i : i + 1])[0]))
                 names.append(applications.index(example.application))
                 pasts.append(_past(before, int(found.opened[i])))
@@ -95,9 +93,7 @@ class HeaderPool:
                 break
             expected = now + drawn.lasts
         size, rate, pause = np.exp(jitter * random.standard_normal(3))
-        return Header(
-            round(drawn.bytes * size), drawn.rate * float(rate), drawn.tail, round(drawn.pause * pause)
-        )
+        return Header(round(drawn.bytes * size), drawn.rate * float(rate), drawn.tail, round(drawn.pause * pause))
 
     def _draw_of(
         self, key: int, application: int, before: Header | None, now: int, random: np.random.Generator

@@ -81,9 +81,7 @@ class HeaderHistory:
         place = min(int(opened / window), len(rungs) - 1)
         around = np.clip([place - 1, place + 1], 0, len(rungs) - 1)
         course = np.array([rungs.mean(), rungs.max(), *rungs[around]]) / 3
-        return np.concatenate(
-            [who, rung_code(int(rungs[place])), course, clock, self._last, [self._pace, self._paced]]
-        )
+        return np.concatenate([who, rung_code(int(rungs[place])), course, clock, self._last, [self._pace, self._paced]])
 
     def remember(self, size: float, rate: float, cycle: float, rung: int) -> None:
         """Take in a header that was written."""

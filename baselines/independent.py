@@ -18,10 +18,10 @@ from baselines.chains import Pools, draw_from, learn_pools
 from baselines.classes import Classes, read_examples, window_of
 from baselines.openings import Openings
 from baselines.tables import Arrays, count_numbers, load_tables, save_tables
-from benchmark.compiler import trace_of
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Log, Method
-from benchmark.sketch import Sketch
+from benchmark.synthesis.compiler import trace_of
+from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS, Condition, Trace
 
 MOST_PACKETS = 1_000_000
@@ -60,9 +60,7 @@ class IndependentPackets:
         sent = np.zeros(MOST_PACKETS, np.int64)
         windows = self.classes.of_windows(condition)
         end = round(condition.duration * NANOSECONDS)
-        count = _draw(
-            ts, sent, windows, window_of(condition), opening.first, end, self.sent, self.gaps, random
-        )
+        count = _draw(ts, sent, windows, window_of(condition), opening.first, end, self.sent, self.gaps, random)
         payload = (sent[:count] // 2).astype(np.int32)
         return Sketch(opening.transport, ts[:count], sent[:count] % 2 == 1, payload, opening.round_trip)
 
@@ -76,9 +74,7 @@ class IndependentPackets:
 
     def save(self, folder: Path) -> None:
         """Write the counts."""
-        save_tables(
-            folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()}
-        )
+        save_tables(folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()})
 
     def load(self, folder: Path) -> None:
         """Read what ``save`` wrote."""
@@ -89,9 +85,7 @@ class IndependentPackets:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _draw(
-    ts: Any, sent: Any, windows: Any, window: int, now: int, end: int, kinds: Any, gaps: Any, random: Any
-) -> int:
+def _draw(ts: Any, sent: Any, windows: Any, window: int, now: int, end: int, kinds: Any, gaps: Any, random: Any) -> int:
     """Fill ``ts`` and ``sent`` until the end; return the number of packets."""
     count = 0
     while now < end and count < len(ts):

@@ -18,10 +18,10 @@ from baselines.chains import Chain, Pools, draw_from, learn_chain
 from baselines.classes import Classes, read_examples, window_of
 from baselines.openings import Openings
 from baselines.tables import Arrays, count_numbers, load_tables, save_tables
-from benchmark.compiler import trace_of
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Log, Method
-from benchmark.sketch import Sketch
+from benchmark.synthesis.compiler import trace_of
+from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS, Condition, Trace
 
 START = SYMBOLS  # the state before the first packet
@@ -42,9 +42,7 @@ class MarkovPackets:
         symbols = [symbols_of(example.sketch) for example in examples]
         keys = np.concatenate([example.classes_at(example.sketch.ts) for example in examples])
         before = np.concatenate([np.concatenate([[START], each[:-1]]) for each in symbols])
-        self.chain = learn_chain(
-            keys, before, np.concatenate(symbols), self.classes.application_of(), SYMBOLS + 1
-        )
+        self.chain = learn_chain(keys, before, np.concatenate(symbols), self.classes.application_of(), SYMBOLS + 1)
         self.payloads = learn_payloads(examples, self.classes.applications)
         self.openings = Openings.learn(examples)
         log.report("fit", 1, 1, transitions=float(len(keys)))
@@ -93,9 +91,7 @@ class MarkovPackets:
 
     def save(self, folder: Path) -> None:
         """Write the chains."""
-        save_tables(
-            folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()}
-        )
+        save_tables(folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()})
 
     def load(self, folder: Path) -> None:
         """Read what ``save`` wrote."""

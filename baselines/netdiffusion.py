@@ -33,10 +33,10 @@ from safetensors.torch import load_file, save_file
 from baselines.header_image import Columns, ImageSet, choose_columns, read_rows
 from baselines.image_size import ImageSize, image_size
 from baselines.netdiffusion_network import Denoiser, cross_entropy, expect, paint, quantise
-from benchmark.compiler import CLIENT_PREFIX
 from benchmark.corpus import Corpus
 from benchmark.errors import ConfigError, nearest
 from benchmark.method import Budget, Conditioning, Log, Method
+from benchmark.synthesis.compiler import CLIENT_PREFIX
 from benchmark.trace import Condition, Trace
 
 NOISE_STEPS = 1000

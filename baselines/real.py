@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from baselines.resample import unlikeness
-from benchmark.compact import read_traces, write_traces
 from benchmark.corpus import Corpus
 from benchmark.errors import CorpusError
 from benchmark.method import Budget, Log, Method
+from benchmark.storage.compact import read_traces, write_traces
 from benchmark.trace import Condition, Trace
 
 
@@ -40,9 +40,7 @@ class RealTraces:
         used = np.zeros(len(self.traces))
         for number, condition in enumerate(conditions):
             far = np.array([unlikeness(condition, trace.condition) for trace in self.traces])
-            foreign = np.array(
-                [trace.condition.application != condition.application for trace in self.traces]
-            )
+            foreign = np.array([trace.condition.application != condition.application for trace in self.traces])
             chosen = int(np.lexsort((random.random(len(far)), far, used, foreign))[0])
             used[chosen] += 1
             trace = self.traces[chosen]

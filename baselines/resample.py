@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.compact import read_traces, write_traces
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Log, Method
+from benchmark.storage.compact import read_traces, write_traces
 from benchmark.trace import Condition, Trace
 
 

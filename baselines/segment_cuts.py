@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from baselines import segment_state as state
 from baselines.symbols import REQUEST_BYTES
 from benchmark.method import IntArray
-from benchmark.sketch import Sketch
+from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import Condition
 
 SECOND = 1e9

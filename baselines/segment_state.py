@@ -37,9 +37,7 @@ PHASE, WAY, SIZE_BIN, RATE_BIN, LATER, TAIL, TRIP_BIN, RUN, LAST_RUN, OLDER_RUN 
 REALS, WHOLES = 6, 10
 
 AGES = np.array([0.5, 1, 2, 4, 6, 8, 12, 16, 20, 25, 30, 40, 60, 120])
-LAGS = np.array(
-    [-2.0, -0.8, -0.4, -0.2, -0.1, -0.05, -0.02, -0.007, 0.007, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 2.0]
-)
+LAGS = np.array([-2.0, -0.8, -0.4, -0.2, -0.1, -0.05, -0.02, -0.007, 0.007, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 2.0])
 _LEFTS = 48
 _RUNS = 16
 RUNGS = 16

@@ -24,8 +24,8 @@ from baselines.segment_state import (
     push_rows,
 )
 from baselines.symbols import RUNAWAY
-from benchmark.compiler import trace_of
-from benchmark.sketch import Sketch
+from benchmark.synthesis.compiler import trace_of
+from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import Condition, Trace
 
 IntArray = NDArray[np.int64]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.binning import REQUEST_BYTES
-from benchmark.sketch import Sketch
+from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS
 
 REQUEST_APART = 50_000_000  # ns between requests, as the features count them (Bronzino et al., 2019)

@@ -64,9 +64,7 @@ class PacketSymbols:
             for c, edge in zip(self.classes, self.edges, strict=True)
         )
 
-    def encode(
-        self, up: NDArray[np.bool_], payload: NDArray[Any], gap: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def encode(self, up: NDArray[np.bool_], payload: NDArray[Any], gap: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the symbol of each packet; gap in ns."""
         bounded = np.clip(payload, 0, LARGEST_PAYLOAD)
         found = np.zeros(len(up), np.int64)
@@ -92,9 +90,7 @@ class PacketSymbols:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything needed to build it again."""
-        return {
-            name: getattr(self, name) for name in ("up", "low", "high", "first", "edges", "gaps", "sizes")
-        }
+        return {name: getattr(self, name) for name in ("up", "low", "high", "first", "edges", "gaps", "sizes")}
 
     @staticmethod
     def of(arrays: Mapping[str, NDArray[Any]]) -> PacketSymbols:

@@ -26,10 +26,10 @@ from baselines.openings import Openings
 from baselines.segment_packets import OPEN, Rows, add_segment, add_slice
 from baselines.segments import RATES, bin_rates, find_segments
 from baselines.tables import Arrays, count_numbers, load_tables, save_tables
-from benchmark.compiler import trace_of
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Log, Method
-from benchmark.sketch import Sketch
+from benchmark.synthesis.compiler import trace_of
+from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS, Condition, Trace
 
 COMMON = 200  # packets that a rate bin needs for a chain of its own
@@ -103,9 +103,7 @@ class TwoLevel:
 
     def save(self, folder: Path) -> None:
         """Write headers, chains and payloads."""
-        save_tables(
-            folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()}
-        )
+        save_tables(folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()})
 
     def load(self, folder: Path) -> None:
         """Read what ``save`` wrote."""
@@ -117,9 +115,7 @@ class TwoLevel:
         self.openings = Openings.of(facts["openings"])
 
 
-def _learn_packets(
-    examples: Sequence[Example], applications: Sequence[str]
-) -> tuple[Chain, NDArray[np.int64]]:
+def _learn_packets(examples: Sequence[Example], applications: Sequence[str]) -> tuple[Chain, NDArray[np.int64]]:
     """Learn the chains within segments, and which serves each (application, rate bin), int64 [a, RATES].
 
     A rate bin that is rare in training is served by the nearest one that isn't.

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True)
     # Each command imports what it needs when it's chosen, so that --help is quick.
-    from benchmark import encode, plot, score
+    from benchmark.commands import encode, plot, score
 
     for module, name, text in (
         (encode, "encode", "turn a capture into a matrix, one row a packet"),
@@ -52,8 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run_cell(chosen: argparse.Namespace) -> int:
-    from benchmark.cell import write_fault
-    from benchmark.child import run_child
+    from benchmark.harness.cell import write_fault
+    from benchmark.harness.child import run_child
 
     try:
         return run_child(chosen.folder)

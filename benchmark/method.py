@@ -157,7 +157,7 @@ class Generator(Protocol):
     """A method that learns from labelled traces and samples traces for conditions.
 
     A generator that can only make a fixed number of packets also has ``fixed_packets: int``; the harness then
-    extends its samples window by window until the condition's duration is full (``benchmark.stitch``).
+    extends its samples window by window until the condition's duration is full (``benchmark.synthesis.stitch``).
     """
 
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:

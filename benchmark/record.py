@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from benchmark.harness.store import write_bytes
 from benchmark.metric import Score
-from benchmark.store import write_bytes
 
 SCHEMA = 1
 STATUSES = ("ok", "failed", "timeout", "skipped", "unsupported")
@@ -35,7 +35,7 @@ class Record:
     stages: stage to {"key", "seconds", "reused"}. scores: metric to {"value", "interval", "reason"}.
     floors: metric to the value of real training traces in the place of synthetic ones.
     per_trace: metric to {trace: raw value}. metric_versions: family to version.
-    corpus: {"name", "digest"}. code: {"revision", "dirty"}. packages, machine: see ``benchmark.machine``.
+    corpus: {"name", "digest"}. code: {"revision", "dirty"}. packages, machine: see ``benchmark.harness.machine``.
     figures: numbers of the method itself, such as parameters. notes: what a reader should know, such as "stitched".
     """
 

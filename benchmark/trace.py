@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.capture.gather import gather
 from benchmark.flow import Flows, assign_flows
-from benchmark.gather import gather
 from benchmark.wire import Fields, parse_fields
 
 LINKTYPE_RAW = 101

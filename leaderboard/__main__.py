@@ -29,9 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     show.add_argument("--records", type=Path, help="a folder of records")
     show.add_argument("--json", action="store_true", help="print one JSON array, an object a cell")
     show.add_argument("--format", default="simple", help="a table format of tabulate, such as github")
-    keep = commands.add_parser(
-        "keep", help="ship the records of the runs made here, and put their table in the README"
-    )
+    keep = commands.add_parser("keep", help="ship the records of the runs made here, and put their table in the README")
     keep.add_argument("name", help="name of the matrix, such as first_light")
     keep.add_argument("--budget", default="default", help="which runs: those at this budget")
     chosen = parser.parse_args(arguments)

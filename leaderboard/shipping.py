@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from benchmark.harness.store import write_bytes
 from benchmark.record import Record
-from benchmark.store import write_bytes
 from leaderboard.records import COMMITTED, OWN, ROOT, find_records, read_records
 from leaderboard.table import render
 

@@ -83,9 +83,7 @@ def render(records: Sequence[Record], form: str = "simple") -> str:
     settings = sorted({(r.choices.get("dataset", ""), r.choices.get("budget", "")) for r in records})
     for dataset, budget in settings:
         chosen = [
-            r
-            for r in records
-            if (r.choices.get("dataset", ""), r.choices.get("budget", "")) == (dataset, budget)
+            r for r in records if (r.choices.get("dataset", ""), r.choices.get("budget", "")) == (dataset, budget)
         ]
         rows = group_rows(chosen)
         lines = [_line(row) for row in rows]
@@ -102,8 +100,7 @@ def render(records: Sequence[Record], form: str = "simple") -> str:
             )
         headings = ["method", "part", "seeds", "status", *(column.heading for column in COLUMNS)]
         parts.append(
-            f"dataset={dataset} budget={budget}\n\n"
-            + tabulate(lines, headings, tablefmt=form, disable_numparse=True)
+            f"dataset={dataset} budget={budget}\n\n" + tabulate(lines, headings, tablefmt=form, disable_numparse=True)
         )
     return "\n\n".join(parts)
 

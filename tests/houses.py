@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.cell import Rooms
-from benchmark.compiler import compile_sketch
-from benchmark.pcap import write_pcap
-from benchmark.sketch import Sketch
+from benchmark.capture.pcap import write_pcap
+from benchmark.harness.cell import Rooms
+from benchmark.synthesis.compiler import compile_sketch
+from benchmark.synthesis.sketch import Sketch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -58,13 +58,13 @@ class Fragile:
         yield from self.traces
 
     def save(self, folder):
-        from benchmark.compact import write_traces
+        from benchmark.storage.compact import write_traces
         write_traces(folder / "traces.parquet", self.traces)
         if self.options.get("mode") == "fill":
             (folder / "ballast").write_bytes(bytes(200_000_000))
 
     def load(self, folder):
-        from benchmark.compact import read_traces
+        from benchmark.storage.compact import read_traces
         self.traces = read_traces(folder / "traces.parquet")
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from benchmark.cell import run_cell
+from benchmark.harness.cell import run_cell
 from tests.houses import ROOT, build_house, config_of, rooms_of
 
 
@@ -31,9 +31,7 @@ def test_paths_that_are_named_exist(page):
         (ROOT / page).read_text(),
     )
     missing = [
-        path
-        for path in named
-        if "mymethod" not in path and "poisson" not in path and not (ROOT / path).exists()
+        path for path in named if "mymethod" not in path and "poisson" not in path and not (ROOT / path).exists()
     ]
     assert [path for path in missing if not path.startswith(("results/",))] == []
 

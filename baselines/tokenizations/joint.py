@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from baselines.symbols import RUNAWAY, PacketSymbols, fastest, learn_symbols
-from benchmark.compiler import trace_of
 from benchmark.method import Grammar, IntArray, Vocabulary
-from benchmark.sketch import Sketch, sketch_of
+from benchmark.synthesis.compiler import trace_of
+from benchmark.synthesis.sketch import Sketch, sketch_of
 from benchmark.trace import Condition, Labels, Trace
 
 TRANSPORTS = ("tcp", "quic", "rtp")
@@ -110,9 +110,7 @@ class Joint:
         symbols = tokens[tokens >= FIRST_SYMBOL] - FIRST_SYMBOL
         gap, payload = self._symbols.draw(symbols, np.random.default_rng(0).random((len(symbols), 2)))
         ts = np.cumsum(gap)
-        sketch = Sketch(
-            TRANSPORTS[ways[0]] if len(ways) else "tcp", ts, self.up[symbols], payload.astype(np.int32)
-        )
+        sketch = Sketch(TRANSPORTS[ways[0]] if len(ways) else "tcp", ts, self.up[symbols], payload.astype(np.int32))
         duration = (float(ts[-1]) / SECOND if len(ts) else 0.0) + 1.0
         return trace_of(sketch, Condition("", duration, duration, Labels.unknown(1)), "decoded", 0)
 
@@ -135,9 +133,7 @@ class Joint:
         folder.mkdir(parents=True, exist_ok=True)
         arrays = self._symbols.arrays() | {"seen": self._seen, "shares": self._shares}
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, folder / "joint.safetensors")
-        (folder / "joint.json").write_text(
-            json.dumps({"applications": self._applications, "fastest": self._fastest})
-        )
+        (folder / "joint.json").write_text(json.dumps({"applications": self._applications, "fastest": self._fastest}))
 
     def load(self, folder: Path) -> None:
         """Read what ``save`` wrote."""
@@ -193,9 +189,7 @@ def rungs_at(condition: Condition, seconds: NDArray[np.float64]) -> IntArray:
 class JointWriter:
     """See ``benchmark.method.Writer``: keeps each row's time, and ends it when its duration is full."""
 
-    def __init__(
-        self, owner: Joint, conditions: Sequence[Condition], seeds: Sequence[int], fastest: float
-    ) -> None:
+    def __init__(self, owner: Joint, conditions: Sequence[Condition], seeds: Sequence[int], fastest: float) -> None:
         count = len(conditions)
         self._owner, self._masks, self._up = owner, owner.masks(), owner.up
         self._random = [np.random.default_rng([seed, 1]) for seed in seeds]
@@ -248,9 +242,7 @@ class JointWriter:
         gap, payload = self._owner.symbols.draw(symbols, self._uniforms[chosen, self._step % _BLOCK])
         self._now[chosen] += gap
         rows = self._rows[chosen]
-        self._packets[rows, self._written[rows]] = np.stack(
-            [self._now[chosen], self._up[symbols], payload], 1
-        )
+        self._packets[rows, self._written[rows]] = np.stack([self._now[chosen], self._up[symbols], payload], 1)
         self._written[rows] += 1
         self._step += 1
         return np.asarray(tokens == END)
@@ -274,7 +266,5 @@ class JointWriter:
     def trace(self, row: int, condition: Condition, name: str, seed: int) -> Trace:
         """Compile what an original row has written."""
         packets = self._packets[row, : self._written[row]]
-        sketch = Sketch(
-            TRANSPORTS[self._ways[row]], packets[:, 0], packets[:, 1] > 0, packets[:, 2].astype(np.int32)
-        )
+        sketch = Sketch(TRANSPORTS[self._ways[row]], packets[:, 0], packets[:, 1] > 0, packets[:, 2].astype(np.int32))
         return trace_of(sketch, condition, name, seed)

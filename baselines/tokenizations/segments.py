@@ -45,9 +45,9 @@ from baselines.segment_state import (
 )
 from baselines.segment_writer import Script, SegmentWriter
 from baselines.symbols import REQUEST_BYTES, PacketSymbols, fastest, learn_symbols
-from benchmark.compiler import trace_of
 from benchmark.method import Grammar, IntArray, Vocabulary
-from benchmark.sketch import Sketch, sketch_of
+from benchmark.synthesis.compiler import trace_of
+from benchmark.synthesis.sketch import Sketch, sketch_of
 from benchmark.trace import Condition, Labels, Trace
 
 
@@ -305,9 +305,7 @@ class Segments:
                 [np.zeros(len(headers), bool), plain.up[plain.classes], np.ones(len(opening) + later, bool)]
             ),
             gaps=np.concatenate([nothing, plain.gaps, opening.gaps, np.zeros((later, 9))]),
-            sizes=np.concatenate(
-                [nothing, plain.sizes[plain.classes], opening.sizes[opening.classes], opening.sizes]
-            ),
+            sizes=np.concatenate([nothing, plain.sizes[plain.classes], opening.sizes[opening.classes], opening.sizes]),
             seen=self._seen,
             first=first,
             applications=self._applications,
@@ -345,9 +343,7 @@ class Segments:
         count = 3 + len(sketch) + 3 * len(at)
         tokens, columns = np.zeros(count, np.int64), np.zeros((count, 1 + len(COLUMNS)), np.int64)
         way = TRANSPORTS.index(sketch.transport)
-        opener = np.array(
-            [script.first[state.TRANSPORT] + way, script.first[state.TRIP] + trip_bin(sketch)], np.int64
-        )
+        opener = np.array([script.first[state.TRANSPORT] + way, script.first[state.TRIP] + trip_bin(sketch)], np.int64)
         header_at = np.full(len(sketch), -1, np.int64)
         header_at[at] = np.arange(len(at))
         columns[:, 0] = script.number(condition.application) + 1

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.compact import read_traces
+from benchmark.corpora.manifest import Entry, Manifest, file_digest, read_manifest, trace_digest
 from benchmark.corpus import SPLITS, Corpus
 from benchmark.errors import ConfigError, CorpusError, TraceError, nearest
-from benchmark.manifest import Entry, Manifest, file_digest, read_manifest, trace_digest
+from benchmark.storage.compact import read_traces
 from benchmark.trace import Trace
 
 OPTIONS = ("name", "loader", "path", "limit")

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.capture_folder import Settings, open_folder, read_settings
+from benchmark.capture.pcap import read_packets
 from benchmark.checksum import convention_checksums
+from benchmark.corpora.capture_folder import Settings, open_folder, read_settings
+from benchmark.corpora.label_table import MAXIMUM_WINDOWS, FileLabels
 from benchmark.corpus import SPLITS, Corpus
 from benchmark.errors import CorpusError
-from benchmark.label_table import MAXIMUM_WINDOWS, FileLabels
-from benchmark.pcap import read_packets
 from benchmark.trace import NANOSECONDS, Condition, Packets, Trace
 
 SHARES = {"test": 0.3, "validation": 0.2}
@@ -49,9 +49,7 @@ def load(options: Mapping[str, Any], root: Path) -> Corpus:
         if len(packets) < settings.minimum:
             left_out[name] = f"{len(packets)} IP packets, fewer than {settings.minimum}"
         elif windows > MAXIMUM_WINDOWS:
-            left_out[name] = (
-                f"{windows} windows to its last packet, over {MAXIMUM_WINDOWS}: cap dataset.duration"
-            )
+            left_out[name] = f"{windows} windows to its last packet, over {MAXIMUM_WINDOWS}: cap dataset.duration"
         else:
             traces[name] = _trace(packets, windows, name, said, settings)
     chosen = _split({name: folder.labels[name] for name in traces})

@@ -27,11 +27,7 @@ _ODD_INVERSE = np.uint64(pow(int(_ODD), -1, 1 << 64))
 def symbols_of(series: Series) -> HashArray:
     """Return one mixed 64-bit symbol a packet of direction, size and gap bin, uint64 [n]."""
     bins = np.floor(np.log10(series.gap / LEAST_GAP + 1) * GAP_BINS_PER_DECADE).astype(np.uint64)
-    code = (
-        (bins << np.uint64(32))
-        | (series.size.astype(np.uint64) << np.uint64(1))
-        | series.up.astype(np.uint64)
-    )
+    code = (bins << np.uint64(32)) | (series.size.astype(np.uint64) << np.uint64(1)) | series.up.astype(np.uint64)
     return _mix(code)
 
 

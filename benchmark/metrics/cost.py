@@ -12,9 +12,7 @@ METRICS = (
     Metric("cost.sample_packets_per_s", "packets/s", "up", 0, math.inf, "packets sampled in a second"),
     Metric("cost.tokens_per_packet", "tokens/packet", "down", 0, math.inf, "tokens that a packet takes"),
     Metric("cost.parameters", "", "down", 0, math.inf, "numbers that the fit learnt"),
-    Metric(
-        "cost.peak_memory_mb", "MB", "down", 0, math.inf, "most resident memory while fitting and sampling"
-    ),
+    Metric("cost.peak_memory_mb", "MB", "down", 0, math.inf, "most resident memory while fitting and sampling"),
 )
 
 

@@ -12,10 +12,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from benchmark.features import FEATURE_SETS, extract_all
 from benchmark.metric import Evidence, Family, Metric, Score
 from benchmark.metrics.trial import Trial
-from benchmark.task import TASKS, Task, gather
+from benchmark.quality.features import FEATURE_SETS, extract_all
+from benchmark.quality.task import TASKS, Task, gather
 from benchmark.trace import Trace
 
 PAIRS = {
@@ -126,9 +126,7 @@ class _Sides:
             side: gather(task, traces, self.tables[side], self.ladder, feature_set)
             for side, traces in self.traces.items()
         }
-        return Trial(
-            task, examples, {side: _names(traces) for side, traces in self.traces.items()}, self.seed
-        )
+        return Trial(task, examples, {side: _names(traces) for side, traces in self.traces.items()}, self.seed)
 
     def unanswered(self, task: Task) -> str:
         """Why the corpus can't support a task, or nothing."""

@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.distances import (
+from benchmark.metric import Evidence, Family, Metric, Score
+from benchmark.metrics.marginals import FIELDS, Counts, count_bits, count_field
+from benchmark.metrics.series import Series, absent, complete, readable, series_of, window_features
+from benchmark.metrics.two_sample import LEAST_TRACES, NEIGHBOURS, held_out_areas, neighbourhood
+from benchmark.statistics.distances import (
     area_distance,
     cumulative_areas,
     hellinger,
@@ -17,11 +21,7 @@ from benchmark.distances import (
     shared_grid,
     total_variation,
 )
-from benchmark.metric import Evidence, Family, Metric, Score
-from benchmark.metrics.marginals import FIELDS, Counts, count_bits, count_field
-from benchmark.metrics.series import Series, absent, complete, readable, series_of, window_features
-from benchmark.metrics.two_sample import LEAST_TRACES, NEIGHBOURS, held_out_areas, neighbourhood
-from benchmark.statistics import bootstrap, percentile_interval, pseudo_values, recentred_interval
+from benchmark.statistics.resampling import bootstrap, percentile_interval, pseudo_values, recentred_interval
 from benchmark.trace import Trace
 
 FloatArray = NDArray[np.float64]
@@ -88,8 +88,7 @@ def _fields(
     return {
         "fidelity.jsd": _distance_score(mean, len(real), len(synthetic), seed, 1.0),
         **{
-            f"fidelity.jsd.{name}": Score(counts.compare(jensen_shannon, *everyone))
-            for name, counts in present.items()
+            f"fidelity.jsd.{name}": Score(counts.compare(jensen_shannon, *everyone)) for name, counts in present.items()
         },
     }
 
@@ -102,9 +101,7 @@ def _bits(real: Sequence[Trace], synthetic: Sequence[Trace], seed: int) -> dict[
     found = counts
 
     def by(distance: Callable[[Any, Any], FloatArray]) -> Score:
-        return _distance_score(
-            lambda a, b: found.compare(distance, a, b), len(real), len(synthetic), seed, 1.0
-        )
+        return _distance_score(lambda a, b: found.compare(distance, a, b), len(real), len(synthetic), seed, 1.0)
 
     return {"fidelity.tvd": by(total_variation), "fidelity.hellinger": by(hellinger)}
 
@@ -119,9 +116,7 @@ def _sizes(
         "fidelity.duration_wasserstein": lambda trace, series: series.ts[-1:],
     }
     return {
-        name: wasserstein_score(
-            [values(*member) for member in real], [values(*member) for member in synthetic], seed
-        )
+        name: wasserstein_score([values(*member) for member in real], [values(*member) for member in synthetic], seed)
         for name, values in quantities.items()
     }
 
@@ -152,9 +147,7 @@ def _windows(
     real: Sequence[tuple[Trace, Series]], synthetic: Sequence[tuple[Trace, Series]], seed: int
 ) -> dict[str, Score]:
     metrics = [
-        metric
-        for metric in METRICS
-        if metric.name in ("fidelity.c2st", "fidelity.density", "fidelity.coverage")
+        metric for metric in METRICS if metric.name in ("fidelity.c2st", "fidelity.density", "fidelity.coverage")
     ]
     sides = [
         [(trace, table) for trace, series in side if len(table := window_features(series))]
@@ -167,9 +160,7 @@ def _windows(
     tables = [[table for _, table in side] for side in sides]
     kinds = [[trace.condition.application for trace, _ in side] for side in sides]
     areas = held_out_areas(tables[0], tables[1], kinds[0], kinds[1], seed)
-    scores = {
-        "fidelity.c2st": _area_score(areas.value, [trace.name for trace, _ in sides[0]], len(tables[1]), seed)
-    }
+    scores = {"fidelity.c2st": _area_score(areas.value, [trace.name for trace, _ in sides[0]], len(tables[1]), seed)}
     others = sum(len(table) for table in tables[0]) - max(len(table) for table in tables[0])
     if others < NEIGHBOURS:
         return {**scores, **absent(metrics[1:], f"needs {NEIGHBOURS} windows in other traces, has {others}")}

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.quality import build_model
-from benchmark.statistics import draw_weights, percentile_interval, pseudo_values
-from benchmark.task import Examples, FloatArray, Task
+from benchmark.quality.models import build_model
+from benchmark.quality.task import Examples, FloatArray, Task
+from benchmark.statistics.resampling import draw_weights, percentile_interval, pseudo_values
 
 SEEDS = (0, 1, 2)  # of the judge, whatever the cell's: rows differ by their training windows alone
 TREES = 40  # each
@@ -22,7 +22,7 @@ DRAWS = 1000
 Means = Mapping[str, FloatArray]  # mean loss by name
 
 
-class Lacking(Exception): 
+class Lacking(Exception):
     """A score that can't be computed; the message says why."""
 
 
@@ -86,9 +86,7 @@ def folded_losses(task: Task, examples: Examples) -> FloatArray:
 def sum_by_trace(losses: Mapping[str, FloatArray], examples: Examples, names: Sequence[str]) -> Sums:
     """Add losses up by trace; traces without an example are left out."""
     present, places = np.unique(examples.trace, return_inverse=True)
-    added = {
-        name: np.bincount(places, loss, len(present)).astype(np.float64) for name, loss in losses.items()
-    }
+    added = {name: np.bincount(places, loss, len(present)).astype(np.float64) for name, loss in losses.items()}
     windows = np.bincount(places, minlength=len(present)).astype(np.float64)
     return Sums(added, windows, tuple(names[place] for place in present))
 

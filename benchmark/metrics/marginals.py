@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.distances import bin_edges, histogram
 from benchmark.metrics.series import Series
+from benchmark.statistics.distances import bin_edges, histogram
 from benchmark.trace import Trace
 from benchmark.wire import TCP
 
@@ -86,9 +86,7 @@ def count_field(
         return Counts(*tables)
     known = np.unique(np.concatenate([part.astype(np.float64) for part in pooled]))
     tables = [
-        np.array(
-            [np.bincount(np.searchsorted(known, part), minlength=len(known)) for part in side], np.float64
-        )
+        np.array([np.bincount(np.searchsorted(known, part), minlength=len(known)) for part in side], np.float64)
         for side in sides
     ]
     return Counts(*tables)
@@ -104,7 +102,7 @@ def count_bits(real: Sequence[Trace], synthetic: Sequence[Trace]) -> Counts | No
 
 def _bits_of(trace: Trace) -> FloatArray:
     """Count the three values in the columns of evenly spaced packets of a trace, float64 [columns, 3]."""
-    from benchmark.nprint import column_names, encode_packets, parse_options
+    from benchmark.nprint.encoding import column_names, encode_packets, parse_options
 
     options = parse_options(NPRINT_OPTIONS)
     count = len(trace.packets)

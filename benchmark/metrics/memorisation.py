@@ -12,7 +12,7 @@ from benchmark.metric import Evidence, Family, Metric, Score
 from benchmark.metrics.copies import RUN, Runs, copied, identifiers_of, is_member, longest_copy, symbols_of
 from benchmark.metrics.series import Series, absent, complete, readable, series_of, window_features
 from benchmark.metrics.two_sample import scale_of, squared_distances
-from benchmark.statistics import bootstrap, percentile_interval
+from benchmark.statistics.resampling import bootstrap, percentile_interval
 from benchmark.trace import Trace
 
 FloatArray = NDArray[np.float64]
@@ -64,9 +64,7 @@ def score(evidence: Evidence) -> Mapping[str, Score]:
 def _copies(
     train: Sequence[Series], unseen: Sequence[Series], synthetic: Sequence[Series], seed: int
 ) -> dict[str, Score]:
-    training, held_out, made = (
-        Runs([symbols_of(one) for one in side]) for side in (train, unseen, synthetic)
-    )
+    training, held_out, made = (Runs([symbols_of(one) for one in side]) for side in (train, unseen, synthetic))
     longest, longest_expected = longest_copy(made, training), longest_copy(held_out, training)
     scores = {
         "memorisation.longest_copy": Score(float(longest)),
@@ -116,9 +114,7 @@ def _nearest(
     train: Sequence[Series], unseen: Sequence[Series], synthetic: Sequence[Series], seed: int
 ) -> dict[str, Score]:
     metrics = [metric for metric in METRICS if metric.name == "memorisation.nearest_distance"]
-    tables = [
-        [table for one in side if len(table := window_features(one))] for side in (train, unseen, synthetic)
-    ]
+    tables = [[table for one in side if len(table := window_features(one))] for side in (train, unseen, synthetic)]
     if not all(tables):
         return absent(metrics, "a side has no second with two packets")
     rows = np.concatenate(tables[0])
@@ -143,9 +139,7 @@ def _nearest(
     return {"memorisation.nearest_distance": Score(value, interval=interval if len(held_out) > 1 else None)}
 
 
-def _identifiers(
-    train: Sequence[Trace], held_out: Sequence[Trace], synthetic: Sequence[Trace]
-) -> dict[str, Score]:
+def _identifiers(train: Sequence[Trace], held_out: Sequence[Trace], synthetic: Sequence[Trace]) -> dict[str, Score]:
     """Score leaked identifiers; those that unseen traces carry too (a fixed port, say) single out nobody."""
     known = np.sort(np.concatenate([identifiers_of(trace) for trace in train]))
     common = np.sort(np.concatenate([identifiers_of(trace) for trace in held_out]))

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.distances import area_distance, cumulative_areas, shared_grid
 from benchmark.metric import Evidence, Family, Metric, Score
 from benchmark.metrics.series import Series, absent, readable, series_of
 from benchmark.metrics.timing_parts import Part, direction_gaps, parts_of
-from benchmark.statistics import bootstrap, pseudo_values, recentred_interval
+from benchmark.statistics.distances import area_distance, cumulative_areas, shared_grid
+from benchmark.statistics.resampling import bootstrap, pseudo_values, recentred_interval
 
 FloatArray = NDArray[np.float64]
 

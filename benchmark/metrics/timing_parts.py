@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.distances import area_distance, cumulative_areas, jensen_shannon, normalise, shared_grid
 from benchmark.metrics.series import Series, burst_bytes, throughput
-from benchmark.statistics import autocorrelation
+from benchmark.statistics.distances import area_distance, cumulative_areas, jensen_shannon, normalise, shared_grid
+from benchmark.statistics.resampling import autocorrelation
 
 FloatArray = NDArray[np.float64]
 Side = Sequence[Series]
@@ -65,9 +65,7 @@ def parts_of(train: Side, test: Side, synthetic: Side) -> Mapping[str, Part]:
     return {
         "gap_autocorrelation": _profile(sides, lambda s: autocorrelation(s.log_gap, PACKET_LAGS), 0.002),
         "size_autocorrelation": _profile(sides, lambda s: autocorrelation(s.size, PACKET_LAGS), 0.002),
-        "bytes_autocorrelation": _profile(
-            sides, lambda s: autocorrelation(throughput(s, 1.0), SECOND_LAGS), 0.002
-        ),
+        "bytes_autocorrelation": _profile(sides, lambda s: autocorrelation(throughput(s, 1.0), SECOND_LAGS), 0.002),
         "window_bytes": _profile(sides, lambda s: _window_bytes(s, windows), 0.01 * rate),
         "throughput_10ms": _distribution(sides, lambda s: _relative_throughput(s, 0.01), True, 0.01),
         "throughput_100ms": _distribution(sides, lambda s: _relative_throughput(s, 0.1), True, 0.01),

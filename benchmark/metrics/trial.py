@@ -21,7 +21,7 @@ from benchmark.metrics.judge import (
     sum_by_trace,
     train_judge,
 )
-from benchmark.task import Examples, FloatArray, Task
+from benchmark.quality.task import Examples, FloatArray, Task
 
 BASELINE = "baseline"
 
@@ -59,9 +59,7 @@ class Trial:
     def pair(self, train: str, test: str) -> Score:
         """Accuracy (classes) or mean absolute error (numbers) of a model of one side on another side's
         windows."""
-        found = self._estimate(
-            test, [train], lambda loss: 1 - loss[train] if self.task.classes else loss[train]
-        )
+        found = self._estimate(test, [train], lambda loss: 1 - loss[train] if self.task.classes else loss[train])
         raw = {name: 1 - loss if self.task.classes else loss for name, loss in found.by_trace[train].items()}
         return Score(found.value, interval=found.interval, per_trace=raw)
 
@@ -79,13 +77,9 @@ class Trial:
         self._learnable()
         if not len(self.examples["independent"]):
             raise Lacking("no traces of the independent reference")
-        gain = self._estimate(
-            "test", ["independent", "train"], lambda loss: loss["independent"] - loss["train"]
-        )
+        gain = self._estimate("test", ["independent", "train"], lambda loss: loss["independent"] - loss["train"])
         if gain.interval is None or gain.interval[0] <= 0:
-            raise Lacking(
-                "training on real traces isn't surely better than training on the independent reference"
-            )
+            raise Lacking("training on real traces isn't surely better than training on the independent reference")
 
         def kept(loss: Means) -> FloatArray:
             return (loss["independent"] - loss["synthetic"]) / (loss["independent"] - loss["train"])
@@ -99,9 +93,7 @@ class Trial:
         if gain.interval is None or gain.interval[0] <= 0:
             raise Lacking("not learnable here: the interval of TRTR reaches the majority's or median's loss")
 
-    def _estimate(
-        self, test: str, trains: Sequence[str], statistic: Callable[[Means], FloatArray]
-    ) -> Estimate:
+    def _estimate(self, test: str, trains: Sequence[str], statistic: Callable[[Means], FloatArray]) -> Estimate:
         examples = need(self.examples[test], test)
         losses = {train: self._losses(train, test) for train in trains}
         return estimate(sum_by_trace(losses, examples, self.names[test]), statistic, self.seed)

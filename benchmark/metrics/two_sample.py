@@ -59,9 +59,7 @@ def held_out_areas(
                 [table for table, at in zip(real, real_fold, strict=True) if at != fold],
                 [table for table, at in zip(synthetic, synthetic_fold, strict=True) if at != fold],
             )
-            forest = ExtraTreesClassifier(
-                TREES, min_samples_leaf=5, random_state=seed * 1000 + repeat * 100 + fold
-            )
+            forest = ExtraTreesClassifier(TREES, min_samples_leaf=5, random_state=seed * 1000 + repeat * 100 + fold)
             forest.fit(rows, labels, sample_weight=weights)
             real_out, synthetic_out = (
                 np.flatnonzero(real_fold == fold),
@@ -75,9 +73,7 @@ def held_out_areas(
             for i, negative in zip(real_out, scores[: len(real_out)], strict=True):
                 ordered = np.sort(negative)
                 for j, positive in zip(synthetic_out, scores[len(real_out) :], strict=True):
-                    below = np.searchsorted(ordered, positive, "left") + np.searchsorted(
-                        ordered, positive, "right"
-                    )
+                    below = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
                     area[i, j] += below.mean() / (2 * len(negative))
                     times[i, j] += 1
     return PairedAreas(np.divide(area, times, out=np.zeros_like(area), where=times > 0), times)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.metric import Evidence, Family, Metric, Score
-from benchmark.statistics import bootstrap, percentile_interval
+from benchmark.statistics.resampling import bootstrap, percentile_interval
 from benchmark.trace import Trace
 from benchmark.validator import Findings, check
 from benchmark.validator.findings import LEVELS

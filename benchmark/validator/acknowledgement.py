@@ -91,9 +91,7 @@ def _blame_holes(segment: Any, other: Any, memory: Any, marks: Any, ack: int) ->
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def judge_sack(
-    segment: Any, other: Any, key: int, memory: Any, marks: Any, data: Any, at: int, blocks: int
-) -> None:
+def judge_sack(segment: Any, other: Any, key: int, memory: Any, marks: Any, data: Any, at: int, blocks: int) -> None:
     """Judge ``blocks`` SACK blocks whose first edge stands at ``at`` (RFC 2018 §3, D-SACK: RFC 2883)."""
     if not other.synced:
         return
@@ -101,14 +99,8 @@ def judge_sack(
         left = unwrap(other.top, _long(data, at + 8 * k))
         right = unwrap(other.top, _long(data, at + 8 * k + 4))
         trusted = other.doubt + segment.lost == other.top_doubt
-        wrong = (
-            right <= left
-            or (right > other.top and trusted)
-            or (k > 0 and left < unwrap(other.top, segment.ack))
-        )
-        sure = (
-            other.isn >= 0 and other.doubt + segment.lost == 0 and left >= other.base and right <= other.top
-        )
+        wrong = right <= left or (right > other.top and trusted) or (k > 0 and left < unwrap(other.top, segment.ack))
+        sure = other.isn >= 0 and other.doubt + segment.lost == 0 and left >= other.base and right <= other.top
         if wrong or (sure and (_inside(other, key, memory, left) or _inside(other, key, memory, right))):
             mark(marks, segment.packet, SACK, right & WORD, other.top & WORD)
             return

@@ -30,14 +30,10 @@ class Rule:
 RULES = (
     Rule("ip_version", 0, "not IPv4 or IPv6: version {found}", "RFC 791 §3.1, RFC 8200 §3"),
     Rule("ip_header", 0, "IP header of {found} bytes where {wanted} can be read", "RFC 791 §3.1"),
-    Rule(
-        "l4_header", 0, "layer 4 header of {found} bytes where {wanted} can be read", "RFC 9293 §3.1, RFC 768"
-    ),
+    Rule("l4_header", 0, "layer 4 header of {found} bytes where {wanted} can be read", "RFC 9293 §3.1, RFC 768"),
     Rule("ip_length", 1, "IP length {found} where {wanted} was due", "RFC 791 §3.1, RFC 8200 §3"),
     Rule("ip_checksum", 1, "IPv4 header checksum {found:#06x} where {wanted:#06x} was due", "RFC 1071"),
-    Rule(
-        "ip_fragment", 1, "flags and fragment word {found:#06x} contradicts itself", "RFC 791 §3.1, RFC 3514"
-    ),
+    Rule("ip_fragment", 1, "flags and fragment word {found:#06x} contradicts itself", "RFC 791 §3.1, RFC 3514"),
     Rule("ip_options", 1, "IPv4 option of kind {found} doesn't fit its {wanted} bytes", "RFC 791 §3.1"),
     Rule("ttl_zero", 1, "TTL or hop limit 0", "RFC 1122 §3.2.1.7, RFC 8200 §3"),
     Rule(
@@ -74,9 +70,7 @@ RULES = (
         "RFC 7323, RFC 2018",
     ),
     Rule("seq_window", 2, "sequence ends at {found}, the window at {wanted}", "RFC 9293 §3.4"),
-    Rule(
-        "seq_gap", 2, "sequence leaps to {found} from {wanted}; what lies between never came", "RFC 9293 §3.4"
-    ),
+    Rule("seq_gap", 2, "sequence leaps to {found} from {wanted}; what lies between never came", "RFC 9293 §3.4"),
     Rule("seq_overlap", 2, "new data from {found} where {wanted} was next", "RFC 9293 §3.4"),
     Rule(
         "seq_inside",

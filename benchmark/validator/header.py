@@ -107,9 +107,7 @@ def _judge(
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _judge_ipv4(
-    data: Any, at: int, size: int, length: int, captured: int, protocol: int, marks: Any, i: int
-) -> bool:
+def _judge_ipv4(data: Any, at: int, size: int, length: int, captured: int, protocol: int, marks: Any, i: int) -> bool:
     """Judge an IPv4 header of ``size`` bytes; tell whether the packet is a datagram, not a fragment."""
     told = _word(data, at + 2)
     if told != length or told < size:
@@ -120,12 +118,7 @@ def _judge_ipv4(
     word = _word(data, at + 6)
     place, more = word & 0x1FFF, (word & 0x2000) != 0
     torn = place != 0 or more
-    if (
-        word & 0x8000
-        or (torn and word & 0x4000)
-        or (more and (length - size) % 8)
-        or place * 8 + length - size > 65535
-    ):
+    if word & 0x8000 or (torn and word & 0x4000) or (more and (length - size) % 8) or place * 8 + length - size > 65535:
         mark(marks, i, IP_FRAGMENT, word, 0)
     if data[at + 8] == 0:
         mark(marks, i, TTL_ZERO, 0, 1)
@@ -138,11 +131,7 @@ def _judge_ipv4(
     # 0.0.0.0 may ask for an address (DHCP, IGMP); the rest of 0/8 is nobody's.
     if source >= 224 or (source == 0 and (not nobody or protocol == TCP)):
         mark(marks, i, MARTIAN, source, 0)
-    elif (
-        target == 0
-        or (target >= 224 and protocol == TCP)
-        or (target >= 240 and not _broadcast(data, at + 16))
-    ):
+    elif target == 0 or (target >= 224 and protocol == TCP) or (target >= 240 and not _broadcast(data, at + 16)):
         mark(marks, i, MARTIAN, target, 0)
     elif (source == 127) != (target == 127) or (same and source != 127 and not nobody):
         mark(marks, i, MARTIAN, source, 0)

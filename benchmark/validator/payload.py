@@ -124,11 +124,7 @@ def _judge_tls(trace: Trace, marks: Marks) -> int:
     packets, fields, flows = trace.packets, trace.packets.fields, trace.flows
     place = packets.offsets[:-1] + fields.ip_header + fields.l4_header
     have = np.minimum(packets.offsets[1:] - place, fields.payload)
-    tls = (
-        (fields.skip == SKIP_NONE)
-        & (fields.protocol == TCP)
-        & ((fields.sport == 443) | (fields.dport == 443))
-    )
+    tls = (fields.skip == SKIP_NONE) & (fields.protocol == TCP) & ((fields.sport == 443) | (fields.dport == 443))
     chosen = np.flatnonzero(tls & (fields.payload > 0) & ((fields.flags & SYN) == 0))
     greeted = np.zeros(flows.count, np.bool_)
     greeted[flows.index[tls & ((fields.flags & SYN) != 0)]] = True
@@ -138,10 +134,6 @@ def _judge_tls(trace: Trace, marks: Marks) -> int:
     for packet in chosen:
         start = packets.data[place[packet] : place[packet] + have[packet]]
         # Handshake or alert record, then version 3.x.
-        if (
-            start[0] not in (21, 22)
-            or (len(start) > 1 and start[1] != 3)
-            or (len(start) > 2 and start[2] > 4)
-        ):
+        if start[0] not in (21, 22) or (len(start) > 1 and start[1] != 3) or (len(start) > 2 and start[2] > 4):
             mark(marks, int(packet), TLS_START, int(start[0]), 0)
     return len(chosen)

@@ -120,9 +120,7 @@ def _run(data: Any, columns: Any, first: Any, sides: Any, ended: Any, memory: An
             continue
         phases[flow] = judge_phase(segment, side, other, phases[flow], askers[flow] == way, marks)
         side.seen = 1
-        _judge_segment(
-            data, columns, segment, side, other, flow, way, askers[flow] == way, options, memory, marks
-        )
+        _judge_segment(data, columns, segment, side, other, flow, way, askers[flow] == way, options, memory, marks)
     for key in range(len(sides)):
         side = sides[key]
         if side.overlap_packet >= 0:

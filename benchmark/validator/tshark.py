@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmark.pcap_writer import write_pcap
+from benchmark.capture.writer import write_pcap
 from benchmark.trace import Packets
 from benchmark.validator.findings import TSHARK, Marks, mark
 

@@ -31,12 +31,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from corpus_card import write_card
 from player_labels import LADDER, RULE, label_call, label_streaming
 
+from benchmark.capture.pcap import read_frames, read_packets
 from benchmark.checksum import convention_checksums
-from benchmark.compact import read_traces, write_traces
+from benchmark.corpora.manifest import Entry, Manifest, file_digest, trace_digest, write_manifest
 from benchmark.errors import CorpusError, TraceError
-from benchmark.manifest import Entry, Manifest, file_digest, trace_digest, write_manifest
-from benchmark.pcap import read_frames, read_packets
-from benchmark.residuals import microseconds_of
+from benchmark.storage.compact import read_traces, write_traces
+from benchmark.storage.residuals import microseconds_of
 from benchmark.trace import NANOSECONDS, Condition, Packets, Trace
 from benchmark.wire import SKIP_NONE, TCP
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.compiler import CLIENT_PREFIX, trace_of
 from benchmark.corpus import Corpus
-from benchmark.sketch import Sketch
+from benchmark.synthesis.compiler import CLIENT_PREFIX, trace_of
+from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import Condition, Labels, Trace
 
 TRANSPORT = {"player": "tcp", "browser": "quic", "call": "rtp"}
@@ -52,9 +52,7 @@ def make_trace(application: str, rungs: list[int], seed: int) -> Trace:
     return trace_of(make_sketch(application, rungs, seed), condition, f"{application}-{seed}", seed)
 
 
-def make_corpus(
-    traces: int = 8, applications: tuple[str, ...] = ("player", "browser"), windows: int = 3
-) -> Corpus:
+def make_corpus(traces: int = 8, applications: tuple[str, ...] = ("player", "browser"), windows: int = 3) -> Corpus:
     """A corpus of such traces, rungs from 0 to 3 by turns."""
     made = [
         make_trace(
@@ -67,6 +65,4 @@ def make_corpus(
         )
         for k in range(traces + 2)
     ]
-    return Corpus(
-        "made", "made", 2.0, made[:traces], made[traces:], made[traces:], (144, 240, 360, 480), CLIENT_PREFIX
-    )
+    return Corpus("made", "made", 2.0, made[:traces], made[traces:], made[traces:], (144, 240, 360, 480), CLIENT_PREFIX)

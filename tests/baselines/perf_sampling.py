@@ -48,9 +48,7 @@ class MaskProcessor(LogitsProcessor):
         self._masks, self._following = torch.from_numpy(masks), torch.from_numpy(following)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        state = (
-            self._following[input_ids[:, -1]] if input_ids.shape[1] > 1 else torch.zeros(len(scores)).long()
-        )
+        state = self._following[input_ids[:, -1]] if input_ids.shape[1] > 1 else torch.zeros(len(scores)).long()
         return scores.masked_fill(~self._masks[state], -torch.inf)
 
 
@@ -72,9 +70,7 @@ def make_networks() -> tuple[Network, LlamaForCausalLM]:
         tie_word_embeddings=False,
     )
     theirs = LlamaForCausalLM(config).eval()
-    missing = theirs.model.load_state_dict(
-        network.body.state_dict() | {"embed_tokens.weight": network.token.weight}
-    )
+    missing = theirs.model.load_state_dict(network.body.state_dict() | {"embed_tokens.weight": network.token.weight})
     assert not missing.missing_keys
     theirs.lm_head.load_state_dict(network.head.state_dict())
     return network, theirs

@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 
 from benchmark.corpora.embedded import load
 from benchmark.corpus import Corpus
+from benchmark.harness.registry import build_generator, names
 from benchmark.method import Budget, Log
-from benchmark.registry import build_generator, names
-from benchmark.stitch import sample_whole
+from benchmark.synthesis.stitch import sample_whole
 from benchmark.trace import NANOSECONDS, Condition, Labels, Trace
 from tests.houses import ROOT
 

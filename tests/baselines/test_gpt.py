@@ -14,10 +14,10 @@ from baselines.gpt import Gpt, build
 from baselines.gpt.conditions import shown
 from baselines.gpt.training import Plan, train
 from baselines.tokenizations import joint, segments
-from benchmark.compiler import CLIENT_PREFIX
 from benchmark.errors import ConfigError
 from benchmark.method import Budget, Conditioning, Context, Grammar, Log, Method, Vocabulary
-from benchmark.sketch import sketch_of
+from benchmark.synthesis.compiler import CLIENT_PREFIX
+from benchmark.synthesis.sketch import sketch_of
 from benchmark.trace import Trace
 from tests.baselines.made_traces import make_corpus
 
@@ -27,9 +27,7 @@ APPLICATIONS = ("player", "browser", "call")
 
 
 def make_method(name: str, scheme: str = "trajectory", **options: Any) -> Method:
-    tokenization = (
-        joint.build({}) if name == "joint" else segments.build({"header_epochs": 40, "header_members": 2})
-    )
+    tokenization = joint.build({}) if name == "joint" else segments.build({"header_epochs": 40, "header_members": 2})
     return Method(options, tokenization, Context(64), Conditioning(scheme))
 
 
@@ -94,8 +92,7 @@ def test_segments_bring_the_bytes_that_are_asked_for() -> None:
     gpt = fit("segments", steps=120)
     condition = make_corpus(2).train[0].condition
     low, high = (
-        replace(condition, labels=replace(condition.labels, rung=np.full(3, rung, np.int8)))
-        for rung in (0, 3)
+        replace(condition, labels=replace(condition.labels, rung=np.full(3, rung, np.int8))) for rung in (0, 3)
     )
     down = [sum(int(t.packets.length.sum()) for t in gpt.sample([c] * 6, 5)) for c in (low, high)]
     assert down[1] > 1.5 * down[0]

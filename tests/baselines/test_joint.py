@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from baselines.symbols import learn_symbols
 from baselines.tokenizations.joint import END, FIRST_SYMBOL, Joint, build
 from benchmark.method import StatefulTokenization, Tokenization
-from benchmark.sketch import sketch_of
+from benchmark.synthesis.sketch import sketch_of
 from tests.baselines.made_traces import make_corpus, make_trace
 
 packets = st.lists(
@@ -60,9 +60,7 @@ def test_a_common_size_is_its_own_class_and_acknowledgements_are_apart_from_requ
 def test_gap_bins_follow_the_training_gaps() -> None:
     """Half of the gaps lie within 2 per cent of 1 ms: drawn gaps do too."""
     random = np.random.default_rng(1)
-    gap = np.where(
-        random.random(20_000) < 0.5, random.normal(1e6, 5e3, 20_000), random.uniform(1e4, 1e8, 20_000)
-    )
+    gap = np.where(random.random(20_000) < 0.5, random.normal(1e6, 5e3, 20_000), random.uniform(1e4, 1e8, 20_000))
     gap = gap.astype(np.int64)
     up, payload = np.zeros(20_000, bool), np.full(20_000, 1448)
     symbols = learn_symbols(up, payload, gap)

@@ -12,11 +12,11 @@ from baselines.header_image import ImageSet, choose_columns, draw_rows, read_row
 from baselines.image_size import ImageSize, image_size
 from baselines.netdiffusion import build
 from baselines.netdiffusion_network import Denoiser, cross_entropy, expect, paint, quantise
-from benchmark.compiler import CLIENT_PREFIX, compile_sketch
 from benchmark.corpus import Corpus
 from benchmark.errors import ConfigError
 from benchmark.method import Budget, Conditioning, Context, Log, Method
-from benchmark.sketch import Sketch
+from benchmark.synthesis.compiler import CLIENT_PREFIX, compile_sketch
+from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import Condition, Labels, Trace
 from benchmark.wire import TCP, UDP
 

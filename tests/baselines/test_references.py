@@ -14,11 +14,11 @@ from baselines import independent, markov, real, resample, two_level
 from baselines.chains import draw_from, learn_chain, learn_pools
 from baselines.classes import Classes, read_examples
 from baselines.segments import bin_rates, find_segments
-from benchmark.compiler import CLIENT_PREFIX, trace_of
 from benchmark.corpus import Corpus
 from benchmark.errors import CorpusError
 from benchmark.method import Budget, Conditioning, Context, Generator, Log, Method
-from benchmark.sketch import Sketch, sketch_of
+from benchmark.synthesis.compiler import CLIENT_PREFIX, trace_of
+from benchmark.synthesis.sketch import Sketch, sketch_of
 from benchmark.trace import Condition, Labels, Trace
 
 MODULES = {
@@ -168,9 +168,7 @@ def test_independent_packets_do_not_know_each_other() -> None:
         made = [sketch_of(trace) for trace in samples(name)[:3]]
         share = [float(np.mean(np.concatenate([s.up for s in each]))) for each in (real_sketch, made)]
         assert share[0] == pytest.approx(share[1], abs=0.06)
-        after_up = [
-            np.mean(np.concatenate([s.up[1:][s.up[:-1]] for s in each])) for each in (real_sketch, made)
-        ]
+        after_up = [np.mean(np.concatenate([s.up[1:][s.up[:-1]] for s in each])) for each in (real_sketch, made)]
         assert (abs(after_up[1] - after_up[0]) < 0.1) == follows
 
 
@@ -278,9 +276,7 @@ def test_calls_without_rungs(name: str) -> None:
 
 def test_classes_back_off_to_the_nearest_rung() -> None:
     classes = Classes((("a", -1), ("a", 0), ("a", 4), ("b", 2)))
-    numbers = [
-        classes.number(*pair) for pair in (("a", 4), ("a", 5), ("a", 1), ("a", -1), ("b", 0), ("c", 4))
-    ]
+    numbers = [classes.number(*pair) for pair in (("a", 4), ("a", 5), ("a", 1), ("a", -1), ("b", 0), ("c", 4))]
     assert numbers == [2, 2, 1, 0, 3, 2]
 
 
@@ -304,9 +300,7 @@ def test_pools_draw_what_was_counted() -> None:
 
 def test_chain_backs_off_to_group_and_then_to_all() -> None:
     # Keys 0 and 1 share a group; key 2 is alone. Key 1 never left state 0; nobody left state 2.
-    chain = learn_chain(
-        np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1]), np.array([1, 2, 0, 0]), np.array([0, 0, 1]), 3
-    )
+    chain = learn_chain(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1]), np.array([1, 2, 0, 0]), np.array([0, 0, 1]), 3)
 
     def following(key: int, state: int) -> set[int]:
         row = chain.rows[key, state]
@@ -326,9 +320,7 @@ def test_segments_by_hand() -> None:
         *((3.0, 1, 60), (3.1, 1, 31)),
     ]
     table = np.array(rows)
-    sketch = Sketch(
-        "tcp", (table[:, 0] * SECOND).astype(np.int64), table[:, 1] > 0, table[:, 2].astype(np.int32)
-    )
+    sketch = Sketch("tcp", (table[:, 0] * SECOND).astype(np.int64), table[:, 1] > 0, table[:, 2].astype(np.int32))
     found = find_segments(sketch)
     assert found.first.tolist() == [0, 2, 7]
     assert found.bytes.tolist() == [300, 2000, 0]

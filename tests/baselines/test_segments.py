@@ -12,9 +12,9 @@ from baselines.headers import bin_of
 from baselines.segment_cuts import find_headers, find_openings
 from baselines.segment_state import CYCLE_FLOOR, CYCLE_PER_OCTAVE, CYCLES
 from baselines.tokenizations.segments import Segments, build
-from benchmark.compiler import trace_of
 from benchmark.method import StatefulTokenization, Tokenization
-from benchmark.sketch import Sketch, sketch_of
+from benchmark.synthesis.compiler import trace_of
+from benchmark.synthesis.sketch import Sketch, sketch_of
 from benchmark.trace import Condition, Labels
 from tests.baselines.made_traces import make_corpus, make_trace
 
@@ -39,9 +39,7 @@ def random_sketch(transport: str, rows: list[tuple[int, bool, int]]) -> Sketch:
 sketches = st.builds(
     random_sketch,
     st.sampled_from(["tcp", "quic", "rtp"]),
-    st.lists(
-        st.tuples(st.integers(1_000, 3 * 10**9), st.booleans(), st.integers(0, 1400)), min_size=1, max_size=60
-    ),
+    st.lists(st.tuples(st.integers(1_000, 3 * 10**9), st.booleans(), st.integers(0, 1400)), min_size=1, max_size=60),
 )
 
 

@@ -15,14 +15,7 @@ def ipv4(payload=b"", protocol=17, source="10.0.0.2", destination="10.0.0.1", to
 
 def ipv6(payload=b"", following=17, length=None):
     length = len(payload) if length is None else length
-    return (
-        struct.pack(">IHBB", 0x60000000, length, following, 64)
-        + bytes(15)
-        + b"\1"
-        + bytes(15)
-        + b"\2"
-        + payload
-    )
+    return struct.pack(">IHBB", 0x60000000, length, following, 64) + bytes(15) + b"\1" + bytes(15) + b"\2" + payload
 
 
 def udp(payload=b"", source=5000, destination=443):
@@ -67,9 +60,7 @@ def interface(link=1, order="<", resolution=None, offset=None, snaplen=0):
 
 
 def enhanced(data, clock, number=0, order="<", wire=None):
-    fixed = struct.pack(
-        order + "IIIII", number, clock >> 32, clock & 0xFFFFFFFF, len(data), wire or len(data)
-    )
+    fixed = struct.pack(order + "IIIII", number, clock >> 32, clock & 0xFFFFFFFF, len(data), wire or len(data))
     return block(6, fixed + data + bytes(-len(data) % 4) + option(1, b"seen", order), order)
 
 

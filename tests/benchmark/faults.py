@@ -73,9 +73,7 @@ class Editor:
         stop = l4 + sent if end - l4 >= sent else min(end, l4 + max(size, 20 if protocol == TCP else 8))
         self.put(place, 2, 0)
         pseudo = (
-            self.data[start + 12 : start + 20].tobytes()
-            + bytes([0, protocol])
-            + (sent & 0xFFFF).to_bytes(2, "big")
+            self.data[start + 12 : start + 20].tobytes() + bytes([0, protocol]) + (sent & 0xFFFF).to_bytes(2, "big")
         )
         total = 0xFFFF ^ _sum(pseudo + self.data[l4:stop].tobytes())
         self.put(place, 2, total or (0xFFFF if protocol == UDP else 0))
@@ -113,11 +111,7 @@ def _field(
     """An edit of one field: of the IP header (protocol None) or of layer 4."""
 
     def edit(editor: Editor) -> int:
-        wanted = (
-            editor.of(TCP, payload) | editor.of(UDP, payload)
-            if protocol is None
-            else editor.of(protocol, payload)
-        )
+        wanted = editor.of(TCP, payload) | editor.of(UDP, payload) if protocol is None else editor.of(protocol, payload)
         packet = editor.middle(wanted)
         place = at + (int(editor.offsets[packet]) if protocol is None else editor.l4(packet))
         editor.put(place, size, change(editor, editor.get(place, size)))
@@ -174,9 +168,7 @@ def _address(editor: Editor) -> int:
 
 def _client_port(protocol: int) -> Edit:
     def edit(editor: Editor) -> int:
-        packet = editor.middle(
-            editor.of(protocol) & (editor.trace.packets.ts > editor.trace.packets.ts[0] + 10**9)
-        )
+        packet = editor.middle(editor.of(protocol) & (editor.trace.packets.ts > editor.trace.packets.ts[0] + 10**9))
         place = editor.l4(packet) + (0 if editor.trace.flows.up[packet] else 2)
         editor.add(place, 2, int(editor.draw.integers(1, 500)))
         return packet
@@ -198,15 +190,11 @@ def _sack(editor: Editor) -> int:
 # Each is tried with the checksums left as they were and with right ones: illegal either way.
 TCP_EDITS: dict[str, Edit] = {
     "ip: version": _field(None, 0, 1, lambda editor, value: value ^ 0x20),
-    "ip: header length": _field(
-        None, 0, 1, lambda editor, value: int(editor.draw.choice([0x44, 0x46, 0x4F]))
-    ),
+    "ip: header length": _field(None, 0, 1, lambda editor, value: int(editor.draw.choice([0x44, 0x46, 0x4F]))),
     "ip: total length": _total_length,
     "ip: reserved bit": _field(None, 6, 2, _sets(0x8000)),
     "ip: more fragments": _field(None, 6, 2, _sets(0x2000)),
-    "ip: fragment offset": _field(
-        None, 6, 2, lambda editor, value: value | int(editor.draw.integers(1, 8191))
-    ),
+    "ip: fragment offset": _field(None, 6, 2, lambda editor, value: value | int(editor.draw.integers(1, 8191))),
     "ip: ttl 0": _field(None, 8, 1, _becomes(0)),
     "ip: ttl of one packet": _field(None, 8, 1, _plus(-1, 7, 100)),
     "ip: protocol": _field(TCP, -11, 1, _becomes(UDP)),
@@ -292,11 +280,7 @@ def _ack_before_data(trace: Trace, draw: np.random.Generator) -> tuple[Packets, 
     """Swap data with the acknowledgement of it that follows at once; the times stay in order."""
     fields, up = trace.packets.fields, trace.flows.up
     following = (
-        (fields.payload[:-1] > 0)
-        & ~up[:-1]
-        & up[1:]
-        & (fields.payload[1:] == 0)
-        & (fields.protocol[:-1] == TCP)
+        (fields.payload[:-1] > 0) & ~up[:-1] & up[1:] & (fields.payload[1:] == 0) & (fields.protocol[:-1] == TCP)
     )
     following &= fields.ack[1:] == (fields.seq[:-1] + fields.payload[:-1].astype(np.uint32))
     places = np.flatnonzero(following)

@@ -1,6 +1,6 @@
 """The features again, in slow plain Python: all flows in time order, lists and dictionaries, no cleverness.
 
-It shares nothing with ``benchmark.feature_machine``; what it says is what kernel and machine must say.
+It shares nothing with ``benchmark.quality.machine``; what it says is what kernel and machine must say.
 """
 
 from collections import defaultdict
@@ -95,9 +95,7 @@ def twin_rows(trace):
                 flow.requests = 0
             else:
                 flow.clear_down()
-        packet = {
-            name: int(getattr(fields, name)[i]) for name in ("seq", "ack", "flags", "ts_value", "ts_echo")
-        }
+        packet = {name: int(getattr(fields, name)[i]) for name in ("seq", "ack", "flags", "ts_value", "ts_echo")}
         packet |= {"protocol": int(fields.protocol[i]), "stamped": bool(fields.has_ts[i])}
         packet |= {"size": min(65535, int(fields.payload[i])), "tick": (ns // 1024) % (1 << 32)}
         own.lengths.append(int(packets.length[i]))

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from benchmark.frames import Frames
+from benchmark.capture.frames import Frames
 from benchmark.trace import Packets
 
 

@@ -117,9 +117,7 @@ def tcp_packet(draw):
         0,
     )
     length = 20 + 4 * offset + sent
-    return header(
-        head + extra + kept, 6, length, draw(st.integers(0, 5)), ttl=draw(BYTE), tos=draw(BYTE)
-    ), length
+    return header(head + extra + kept, 6, length, draw(st.integers(0, 5)), ttl=draw(BYTE), tos=draw(BYTE)), length
 
 
 @st.composite

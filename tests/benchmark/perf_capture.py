@@ -18,7 +18,7 @@ from scapy.utils import PcapReader, RawPcapReader
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmark.pcap import read_frames, read_packets, write_pcap
+from benchmark.capture.pcap import read_frames, read_packets, write_pcap
 from benchmark.trace import Packets
 
 ROUNDS = 5
@@ -114,16 +114,12 @@ def main() -> None:
         write_pcap(path, generate(count), link=1)
         first = time.perf_counter()
         read_ours(path)
-        print(
-            f"{count:,} packets, {path.stat().st_size / 1e6:.0f} MB; first read, compiling or not,", end=" "
-        )
+        print(f"{count:,} packets, {path.stat().st_size / 1e6:.0f} MB; first read, compiling or not,", end=" ")
         print(f"{time.perf_counter() - first:.2f} s; best of {ROUNDS} rounds, one core, warm")
         for title, readers in READERS.items():
             rates = {name: rate(read, path) for name, read in readers}
             for name, value in rates.items():
-                print(
-                    f"{title:<20} {name:<6} {value:>12,.0f} packets/s   ours is {rates['ours'] / value:,.1f}x"
-                )
+                print(f"{title:<20} {name:<6} {value:>12,.0f} packets/s   ours is {rates['ours'] / value:,.1f}x")
 
 
 if __name__ == "__main__":

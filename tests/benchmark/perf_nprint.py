@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.capture.pcap import read_frames, write_pcap
 from benchmark.errors import Unsupported
-from benchmark.nprint import Representation, encode_frames
-from benchmark.nprint_binary import find_nprint
-from benchmark.pcap import read_frames, write_pcap
+from benchmark.nprint.binary import find_nprint
+from benchmark.nprint.encoding import Representation, encode_frames
 from tests.benchmark.nprint_captures import packet, packets_from
 
 PACKETS = 100_000

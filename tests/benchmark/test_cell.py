@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.cell import run_cell
+from benchmark.harness.cell import run_cell
+from benchmark.harness.stage import cell_id, stage_keys
 from benchmark.record import read_record
-from benchmark.stage import cell_id, stage_keys
 from tests.houses import ROOT, build_house, config_of, rooms_of
 
 
@@ -189,7 +189,7 @@ def test_a_missing_module_is_a_row_with_the_nearest_name(house):
 PARENT = """
 import sys
 from pathlib import Path
-from benchmark.cell import run_cell
+from benchmark.harness.cell import run_cell
 from tests.houses import config_of, rooms_of
 root = Path(sys.argv[1])
 run_cell(config_of(root, mode="hang", stage=sys.argv[2]), {}, rooms_of(root))
@@ -264,9 +264,7 @@ def test_a_full_disk_is_a_row(small_disk):
 def test_a_disk_that_is_full_to_the_last_byte_still_takes_the_record(small_disk):
     root = build_house(small_disk)
     ballast = root / "ballast"
-    record_file = (
-        root / "results" / "cells" / cell_id(config_of(root, mode="raise", stage="sample")) / "record.json"
-    )
+    record_file = root / "results" / "cells" / cell_id(config_of(root, mode="raise", stage="sample")) / "record.json"
 
     def fill(event):
         if event["what"] == "stage:sample" and not ballast.exists():

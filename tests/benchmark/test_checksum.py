@@ -27,17 +27,13 @@ def test_a_known_ip_header():
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 33])
-@pytest.mark.parametrize(
-    "layer", [TCP(sport=1, dport=2, seq=77, options=[("MSS", 1460)]), UDP(sport=1, dport=2)]
-)
+@pytest.mark.parametrize("layer", [TCP(sport=1, dport=2, seq=77, options=[("MSS", 1460)]), UDP(sport=1, dport=2)])
 @pytest.mark.parametrize("network", [IP(src="10.1.2.3", dst="10.3.2.1"), IPv6(src="fe80::1", dst="fe80::2")])
 def test_whole_packets_get_the_checksums_that_scapy_gives(network, layer, size):
     whole = bytes(network / layer / Raw(bytes(range(7, 7 + size))))
     parsed = type(network)(whole)
     packets = packets_from([whole])
-    assert l4_checksums(packets.data, packets.offsets, packets.length).tolist() == [
-        parsed[type(layer)].chksum
-    ]
+    assert l4_checksums(packets.data, packets.offsets, packets.length).tolist() == [parsed[type(layer)].chksum]
     if isinstance(network, IP):
         assert ip_checksums(packets.data, packets.offsets).tolist() == [parsed.chksum]
     # One flipped bit of payload or header changes it.

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark import columns, compact
-from benchmark.compact import SCHEMA, read_traces, write_traces
+from benchmark.capture.pcap import read_packets
 from benchmark.errors import TraceError
-from benchmark.pcap import read_packets
-from benchmark.residuals import Table, check_table, microseconds_of, packets_of, table_of
+from benchmark.storage import columns, compact
+from benchmark.storage.compact import SCHEMA, read_traces, write_traces
+from benchmark.storage.residuals import Table, check_table, microseconds_of, packets_of, table_of
 from benchmark.trace import Labels, Packets
 from tests.benchmark.capture_bytes import BUNDLE
 from tests.benchmark.packet_making import (
@@ -202,9 +202,7 @@ def test_a_missing_column_is_named(tmp_path, sound, name):
 @pytest.mark.parametrize("name", ["time", "kind", "seq", "rest"])
 def test_a_column_of_another_type_is_named(tmp_path, sound, name):
     table, described = sound
-    refused(
-        tmp_path, changed(table, name, ["a", "b", "c"], pa.string()), described, f"column {name} holds string"
-    )
+    refused(tmp_path, changed(table, name, ["a", "b", "c"], pa.string()), described, f"column {name} holds string")
 
 
 def test_an_unknown_column_is_named(tmp_path, sound):
@@ -332,9 +330,7 @@ def test_residuals_of_unknown_origin_stay_within_their_arrays(data):
     values[columns.KIND] = drawn.integers(0, 3, count)
     values[columns.FORWARD] %= 2
     values[columns.FLOW] %= count
-    values[columns.LAYOUT] = np.where(
-        values[columns.KIND] == columns.KIND_TCP, drawn.integers(0, 9, count), 0
-    )
+    values[columns.LAYOUT] = np.where(values[columns.KIND] == columns.KIND_TCP, drawn.integers(0, 9, count), 0)
     sizes = drawn.integers(0, 50, count)
     starts = np.concatenate([[0], np.cumsum(sizes)])
     table = Table(values, drawn.integers(0, 256, starts[-1]).astype(np.uint8), starts)
@@ -364,8 +360,7 @@ def test_damaged_files_are_refused_or_read_as_they_were(tmp_path):
             refusals += 1
             continue
         assert all(
-            np.array_equal(one.packets.data, other.packets.data)
-            for one, other in zip(read, traces, strict=True)
+            np.array_equal(one.packets.data, other.packets.data) for one, other in zip(read, traces, strict=True)
         )
     assert refusals > 200
 

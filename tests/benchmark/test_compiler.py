@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
 
-from benchmark.compiler import CLIENT_PREFIX, compile_sketch, trace_of
-from benchmark.compiler_tcp import compile_tcp
 from benchmark.errors import ConfigError
-from benchmark.sketch import Endpoints, Sketch, empty_sketch, sketch_of
+from benchmark.synthesis.compiler import CLIENT_PREFIX, compile_sketch, trace_of
+from benchmark.synthesis.sketch import Endpoints, Sketch, empty_sketch, sketch_of
+from benchmark.synthesis.tcp import compile_tcp
 from benchmark.trace import Condition, Labels, Packets, Trace
 from benchmark.wire import ACK, FIN, PSH, SYN
 
@@ -120,9 +120,7 @@ def test_scapy_computes_the_same_checksums(transport: str) -> None:
 def sketches(draw: st.DrawFn, transport: str) -> Sketch:
     """Sketches that need no packet beside their rows."""
     low, high = {"tcp": (0, 1448), "quic": (21, 1472), "rtp": (12, 1472)}[transport]
-    rows = draw(
-        st.lists(st.tuples(st.booleans(), st.integers(low, high), st.integers(0, 3 * 10**9)), max_size=40)
-    )
+    rows = draw(st.lists(st.tuples(st.booleans(), st.integers(low, high), st.integers(0, 3 * 10**9)), max_size=40))
     opening = [(True, 1200, 0)] if transport == "quic" else []
     table = np.array(opening + [(up, size, gap) for up, size, gap in rows], np.int64).reshape(-1, 3)
     ts = np.cumsum(table[:, 2])

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from benchmark.checksum import convention_checksums
-from benchmark.compact import write_traces
 from benchmark.corpora import embedded
+from benchmark.corpora.manifest import Entry, Manifest, file_digest, read_manifest, trace_digest, write_manifest
 from benchmark.errors import ConfigError, CorpusError
-from benchmark.manifest import Entry, Manifest, file_digest, read_manifest, trace_digest, write_manifest
+from benchmark.storage.compact import write_traces
 from benchmark.trace import Labels
 from benchmark.wire import SKIP_NONE, TCP
 from tests.benchmark.packet_making import header, packets_from, trace_from
@@ -23,9 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def made_traces():
     head = bytes([0, 80, 0, 90, 0, 8, 0, 0])
     return [
-        trace_from(
-            packets_from([header(head, 17, ttl=i), header(head, 17)]), f"t{i}", rung=np.array([i, 1], np.int8)
-        )
+        trace_from(packets_from([header(head, 17, ttl=i), header(head, 17)]), f"t{i}", rung=np.array([i, 1], np.int8))
         for i in range(4)
     ]
 
@@ -35,9 +33,7 @@ def make_corpus(folder, made, **changes):
     write_traces(folder / "traces.parquet", made)
     splits = ["train", "validation", "test", "train"]
     entries = [
-        Entry(
-            trace.name, "traces.parquet", len(trace.packets), trace_digest(trace), split, "video", 0.001, ""
-        )
+        Entry(trace.name, "traces.parquet", len(trace.packets), trace_digest(trace), split, "video", 0.001, "")
         for trace, split in zip(made, splits, strict=False)
     ]
     digests = {"traces.parquet": file_digest(folder / "traces.parquet")}
@@ -200,9 +196,7 @@ def test_a_wrong_manifest_is_named(folder, field, value, reason):
         load(folder)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("split", "dev"), ("packets", "2"), ("name", "t1"), ("digest", None)]
-)
+@pytest.mark.parametrize(("field", "value"), [("split", "dev"), ("packets", "2"), ("name", "t1"), ("digest", None)])
 def test_a_wrong_entry_of_a_manifest_is_named(folder, field, value):
     content = json.loads((folder / "manifest.json").read_text())
     content["traces"][0][field] = value
@@ -277,11 +271,7 @@ def test_calls_say_that_they_are_not_scored():
 
 
 def test_shipped_corpora_are_small():
-    sizes = [
-        path.stat().st_size
-        for name in ("streaming", "calls")
-        for path in (ROOT / "datasets" / name).iterdir()
-    ]
+    sizes = [path.stat().st_size for name in ("streaming", "calls") for path in (ROOT / "datasets" / name).iterdir()]
     assert sum(sizes) < 10_000_000
 
 

@@ -32,9 +32,7 @@ def test_costs_are_ratios_and_totals():
 
 @pytest.mark.parametrize("missing", COSTS)
 def test_a_missing_cost_is_null_and_named(missing):
-    scores = score(
-        evidence_of([], [], [], costs={name: value for name, value in COSTS.items() if name != missing})
-    )
+    scores = score(evidence_of([], [], [], costs={name: value for name, value in COSTS.items() if name != missing}))
     absent = [scored for scored in scores.values() if scored.value is None]
     assert absent
     assert all(missing in scored.reason for scored in absent)

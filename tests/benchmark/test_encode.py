@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmark import encode
+from benchmark.capture.pcap import write_pcap
+from benchmark.commands import encode
 from benchmark.errors import ConfigError, TraceError
-from benchmark.nprint import column_names, encode_packets, parse_options
-from benchmark.pcap import write_pcap
+from benchmark.nprint.encoding import column_names, encode_packets, parse_options
 from tests.benchmark.nprint_captures import packet, packets_from
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import ConfigError
-from benchmark.feature_machine import bit_length, elapsed, log2_eighths
-from benchmark.feature_state import state_bytes
-from benchmark.features import FEATURE_SETS, extract, extract_all, extract_flows, feature_names
+from benchmark.quality.features import FEATURE_SETS, extract, extract_all, extract_flows, feature_names
+from benchmark.quality.machine import bit_length, elapsed, log2_eighths
+from benchmark.quality.state import state_bytes
 from benchmark.trace import Condition, Labels, Trace, join_packets
 from tests.benchmark.feature_twin import eighths, twin_rows
 from tests.benchmark.packet_making import packets_from

@@ -92,9 +92,7 @@ def test_the_held_out_share_has_an_interval(train, test):
 
 def test_what_every_real_trace_repeats_is_no_copy():
     """A constant stream repeats training exactly, but so do held-out traces: the excess is nothing."""
-    constant = [
-        trace_of(np.full(400, 0.02), np.full(400, 200), [True] * 400, f"c{n}", seed=n) for n in range(9)
-    ]
+    constant = [trace_of(np.full(400, 0.02), np.full(400, 200), [True] * 400, f"c{n}", seed=n) for n in range(9)]
     scores = score(evidence_of(constant[:3], constant[3:6], constant[6:]))
     assert scores["memorisation.copied_share.synthetic"].value == 1
     assert scores["memorisation.copied_share"].value == 0
@@ -131,13 +129,10 @@ SYMBOLS = st.lists(st.integers(0, 2), min_size=0, max_size=25)
 
 
 @settings(max_examples=60)
-@given(
-    st.lists(SYMBOLS, min_size=1, max_size=3), st.lists(SYMBOLS, min_size=1, max_size=3), st.integers(1, 6)
-)
+@given(st.lists(SYMBOLS, min_size=1, max_size=3), st.lists(SYMBOLS, min_size=1, max_size=3), st.integers(1, 6))
 def test_copied_runs_agree_with_looking_them_up(made, training, length):
     runs, known = (
-        Runs([np.array(one, np.uint64) * np.uint64(0x9E3779B97F4A7C15) for one in side])
-        for side in (made, training)
+        Runs([np.array(one, np.uint64) * np.uint64(0x9E3779B97F4A7C15) for one in side]) for side in (made, training)
     )
 
     def windows(one, size):

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.capture.pcap import read_frames
 from benchmark.errors import ConfigError
-from benchmark.nprint import (
+from benchmark.nprint.encoding import (
     Representation,
     column_names,
     decode,
@@ -20,7 +21,6 @@ from benchmark.nprint import (
     encode_packets,
     parse_options,
 )
-from benchmark.pcap import read_frames
 from tests.benchmark.nprint_captures import ethernet_frames, packet, packets_from, slow_bits
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -51,9 +51,7 @@ any_packet = st.builds(
 @pytest.fixture(scope="module")
 def captures(tmp_path_factory):
     if not (GOLDEN.exists() and CAPTURES.exists()):
-        pytest.skip(
-            "the real tool's output and the public captures (shared/data) aren't beside this checkout"
-        )
+        pytest.skip("the real tool's output and the public captures (shared/data) aren't beside this checkout")
     folder = tmp_path_factory.mktemp("captures")
     with np.load(GOLDEN) as goldens, tarfile.open(CAPTURES) as archive:
         wanted = {name.partition("#")[0] for name in goldens.files}
@@ -224,9 +222,7 @@ def test_column_names_are_the_tools():
     ]
 
 
-@pytest.mark.parametrize(
-    "text", ["-4 -z", "", "-p", "-p -3", "-p 65536", "-p x", "'-4", "-4 tcp", "-p 99999999999"]
-)
+@pytest.mark.parametrize("text", ["-4 -z", "", "-p", "-p -3", "-p 65536", "-p x", "'-4", "-4 tcp", "-p 99999999999"])
 def test_wrong_options_are_named(text):
     with pytest.raises(ConfigError, match="nprint options"):
         parse_options(text)

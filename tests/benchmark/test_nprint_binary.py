@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.encode import encode_file
+from benchmark.capture.pcap import read_frames
+from benchmark.commands.encode import encode_file
 from benchmark.errors import TraceError, Unsupported
-from benchmark.nprint import Representation, column_names, encode_frames, parse_options
-from benchmark.nprint_binary import find_nprint, run_nprint
-from benchmark.pcap import read_frames
+from benchmark.nprint.binary import find_nprint, run_nprint
+from benchmark.nprint.encoding import Representation, column_names, encode_frames, parse_options
 from tests.benchmark.nprint_captures import ethernet_frames, packet
 
 MAC = bytes(range(12))
@@ -199,9 +199,7 @@ def test_foreign_link_types_are_refused(stand_in, capture):
     written = bytearray(capture.read_bytes())
     written[20:24] = struct.pack("<I", 0)
     null = [b"\x02\0\0\0" + packet(6)]
-    capture.write_bytes(
-        bytes(written[:24]) + struct.pack("<IIII", 1, 0, len(null[0]), len(null[0])) + null[0]
-    )
+    capture.write_bytes(bytes(written[:24]) + struct.pack("<IIII", 1, 0, len(null[0]), len(null[0])) + null[0])
     stand_in([])
     with pytest.raises(TraceError, match="link type 0"):
         run_nprint(capture)

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
+from benchmark.capture.pcap import packets_of, read_frames, read_packets
 from benchmark.errors import TraceError
-from benchmark.pcap import packets_of, read_frames, read_packets
 from tests.benchmark.capture_bytes import ethernet, ipv4, ipv6, pcap, udp
 
 PACKET = ipv4(udp(b"abc"))
@@ -158,9 +158,7 @@ def test_blocks_of_any_size_give_the_same(store, block_bytes):
     path = store(pcap([ethernet(ipv4(bytes(size), total=min(65_535, 20 + size))) for size in sizes] * 3))
     whole = list(read_frames(path))
     parts = list(read_frames(path, block_bytes=block_bytes))
-    assert np.array_equal(
-        np.concatenate([part.data for part in parts]), np.concatenate([part.data for part in whole])
-    )
+    assert np.array_equal(np.concatenate([part.data for part in parts]), np.concatenate([part.data for part in whole]))
     assert sum(len(part) for part in parts) == len(sizes) * 3
     assert read_packets(path, block_bytes=block_bytes).same_as(read_packets(path))
 

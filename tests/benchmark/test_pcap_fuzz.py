@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmark.capture.pcap import read_frames, read_packets
 from benchmark.errors import TraceError
 from benchmark.flow import assign_flows
-from benchmark.pcap import read_frames, read_packets
 from tests.benchmark.capture_bytes import (
     block,
     enhanced,
@@ -39,10 +39,7 @@ SEEDS = [
     pcap(FRAMES, ">", nanoseconds=True),
     pcap(RAW, link=101),
     pcap([bytes(14) + b"\x08\x00" + packet for packet in RAW], link=113),
-    section()
-    + interface()
-    + b"".join(enhanced(frame, i) for i, frame in enumerate(FRAMES))
-    + block(5, bytes(8)),
+    section() + interface() + b"".join(enhanced(frame, i) for i, frame in enumerate(FRAMES)) + block(5, bytes(8)),
     section(">")
     + interface(101, ">", resolution=9, offset=5)
     + obsolete(RAW[0], 5, order=">")

@@ -11,7 +11,7 @@ from scapy.layers.ppp import PPP, PPPoE
 from scapy.packet import Raw
 from scapy.utils import PcapNgReader, PcapNgWriter, PcapReader, PcapWriter
 
-from benchmark.pcap import read_frames, read_packets
+from benchmark.capture.pcap import read_frames, read_packets
 from tests.benchmark.capture_bytes import BUNDLE, enhanced, interface, section
 
 BODIES = [
@@ -68,11 +68,7 @@ def check(path, reader):
     assert np.abs(ts - np.array([int(packet.time * 10**9) for packet in theirs])).max() <= 1
     wire = np.concatenate([frames.wire for frames in blocks])
     assert wire.tolist() == [packet.wirelen for packet in theirs]
-    carrying = [
-        (int(when), *found)
-        for when, packet in zip(ts, theirs, strict=True)
-        if (found := packet_bytes(packet))
-    ]
+    carrying = [(int(when), *found) for when, packet in zip(ts, theirs, strict=True) if (found := packet_bytes(packet))]
     carrying.sort(key=lambda row: row[0])
     ours = read_packets(path)
     spans = zip(ours.offsets, ours.offsets[1:], strict=False)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scapy.layers.l2 import Ether
 from scapy.utils import PcapNgReader, RawPcapReader
 
+from benchmark.capture.pcap import read_frames, read_packets, write_pcap, write_pcapng
 from benchmark.errors import TraceError
-from benchmark.pcap import read_frames, read_packets, write_pcap, write_pcapng
 from benchmark.trace import Packets
 from tests.benchmark.capture_bytes import ipv4, ipv6, udp
 
@@ -133,7 +133,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, sample, monkeypatch):
     path = tmp_path / "out.pcap"
     write_pcap(path, sample)
     before = path.read_bytes()
-    monkeypatch.setattr("benchmark.pcap_writer._interleave", lambda *_: 1 / 0)
+    monkeypatch.setattr("benchmark.capture.writer._interleave", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_pcap(path, sample, link=1)
     assert path.read_bytes() == before

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.capture.pcap import read_frames, read_packets
+from benchmark.capture.pcapng_walk import INTERFACE_ROW, clock_nanoseconds
 from benchmark.errors import TraceError
-from benchmark.pcap import read_frames, read_packets
-from benchmark.pcapng_walk import INTERFACE_ROW, clock_nanoseconds
 from tests.benchmark.capture_bytes import (
     block,
     enhanced,

@@ -6,10 +6,10 @@ import tarfile
 import numpy as np
 import pytest
 
+from benchmark.capture.pcap import read_packets
 from benchmark.checksum import convention_checksums
 from benchmark.corpora.pcaps import digest, load
 from benchmark.errors import ConfigError, CorpusError, TraceError
-from benchmark.pcap import read_packets
 from tests.benchmark.capture_bytes import BUNDLE, ethernet, ipv4, pcap, udp
 
 NAMES = [f"{application}/{i}.pcap" for application in ("calls", "films") for i in range(5)]
@@ -137,9 +137,7 @@ def test_labels_of_windows_in_the_same_table(folder):
 
 def test_labels_of_windows_in_a_table_of_their_own(folder):
     write_labels(folder, [f"{file},a,1.5" for file in NAMES], "file,application,startup")
-    write_labels(
-        folder, [f"{file},{row}" for file in NAMES for row in ROWS], f"file,{WINDOWS}", "windows.csv"
-    )
+    write_labels(folder, [f"{file},{row}" for file in NAMES for row in ROWS], f"file,{WINDOWS}", "windows.csv")
     for trace in by_name(open_corpus(folder)).values():
         check_windows(trace.labels)
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import ConfigError
-from benchmark.features import extract_all, feature_names
-from benchmark.quality import HISTORY, MODELS, add_history, build_model, history_names, levels
-from benchmark.task import TASKS, gather
+from benchmark.quality.features import extract_all, feature_names
+from benchmark.quality.models import HISTORY, MODELS, add_history, build_model, history_names, levels
+from benchmark.quality.task import TASKS, gather
 from tests.benchmark.feature_twin import eighths
 from tests.benchmark.packet_making import trace_from
 from tests.benchmark.test_features import make

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.checksum import ip_checksums, l4_checksums
-from benchmark.compiler import CLIENT_PREFIX, trace_of
-from benchmark.repair import guess_directions, read_sketch, repair
-from benchmark.sketch import Sketch, sketch_of
+from benchmark.synthesis.compiler import CLIENT_PREFIX, trace_of
+from benchmark.synthesis.repair import guess_directions, read_sketch, repair
+from benchmark.synthesis.sketch import Sketch, sketch_of
 from benchmark.trace import Condition, Labels, Packets, Trace
 from benchmark.wire import ACK, FIN, SYN
 

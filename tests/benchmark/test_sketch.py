@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.compiler import CLIENT_PREFIX, compile_sketch
-from benchmark.sketch import ROUND_TRIP, Sketch, empty_sketch, measure_round_trip, rows_of_tcp, sketch_of
+from benchmark.synthesis.compiler import CLIENT_PREFIX, compile_sketch
+from benchmark.synthesis.sketch import ROUND_TRIP, Sketch, empty_sketch, measure_round_trip, rows_of_tcp, sketch_of
 from benchmark.trace import Condition, Labels, Packets, Trace, join_packets
 from benchmark.wire import ACK, FIN, PSH, RST, SYN
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmark.source import source_digest
+from benchmark.harness.source import source_digest
 
 
 @pytest.fixture

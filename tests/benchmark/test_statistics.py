@@ -9,7 +9,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 from sklearn.metrics import roc_auc_score
 
-from benchmark.distances import (
+from benchmark.statistics.distances import (
     area_distance,
     bin_edges,
     cumulative_areas,
@@ -20,7 +20,7 @@ from benchmark.distances import (
     total_variation,
     wasserstein,
 )
-from benchmark.statistics import (
+from benchmark.statistics.resampling import (
     area_under_curve,
     autocorrelation,
     bootstrap,
@@ -152,9 +152,7 @@ def test_lags_beyond_the_series_are_zero():
     assert autocorrelation(np.array([1.0, 2.0, 4.0]), 6)[2:].tolist() == [0, 0, 0, 0]
 
 
-@given(
-    st.lists(st.integers(0, 9), min_size=1, max_size=30), st.lists(st.integers(0, 9), min_size=1, max_size=30)
-)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.lists(st.integers(0, 9), min_size=1, max_size=30))
 def test_area_under_curve_agrees_with_scikit_learn(positive, negative):
     labels = [1] * len(positive) + [0] * len(negative)
     expected = roc_auc_score(labels, positive + negative)

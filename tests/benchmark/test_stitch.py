@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.compiler import CLIENT_PREFIX, compile_sketch
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Log
-from benchmark.sketch import Sketch
-from benchmark.stitch import remaining_condition, sample_whole
+from benchmark.synthesis.compiler import CLIENT_PREFIX, compile_sketch
+from benchmark.synthesis.sketch import Sketch
+from benchmark.synthesis.stitch import remaining_condition, sample_whole
 from benchmark.trace import Condition, Labels, Trace, join_packets
 
 SECOND = 1_000_000_000
@@ -97,7 +97,7 @@ def test_generator_that_fills_no_time_is_named(gap: int, count: int) -> None:
 
 
 def test_generator_that_fills_too_little_time_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.stitch.MOST_PACKETS", 500)
+    monkeypatch.setattr("benchmark.synthesis.stitch.MOST_PACKETS", 500)
     with pytest.raises(RuntimeError, match="Pieces"):
         list(sample_whole(Pieces(1000), [condition()], 1, SILENT))
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from benchmark.store import Store, digest_of, write_bytes, write_json
+from benchmark.harness.store import Store, digest_of, write_bytes, write_json
 
 
 def test_a_result_is_made_once_and_found_again(tmp_path):

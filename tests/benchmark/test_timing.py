@@ -98,10 +98,7 @@ def test_gap_given_its_past_is_seen(test):
     random = np.random.default_rng(0)
     short, long = 1e-4, 1e-2
     alternating = [trace_of([short, long] * 400, [100] * 800, [True] * 800, f"a{n}") for n in range(4)]
-    drawn = [
-        trace_of(random.permutation([short, long] * 400), [100] * 800, [True] * 800, f"d{n}")
-        for n in range(4)
-    ]
+    drawn = [trace_of(random.permutation([short, long] * 400), [100] * 800, [True] * 800, f"d{n}") for n in range(4)]
     parts = parts_of(*([series_of(t) for t in side] for side in (alternating, alternating, drawn)))
     ones = np.ones(4)
     # Given the past, one side is certain and the other an even chance: 0.3113 bits.

@@ -21,9 +21,7 @@ MILLISECOND = 1_000_000
 
 def trace_of(packets: list[bytes], gap: int = 5 * MILLISECOND, application: str = "x") -> Trace:
     sizes = [len(one) for one in packets]
-    lengths = [
-        int.from_bytes(one[2:4], "big") if one[:1] and one[0] >> 4 == 4 else len(one) for one in packets
-    ]
+    lengths = [int.from_bytes(one[2:4], "big") if one[:1] and one[0] >> 4 == 4 else len(one) for one in packets]
     held = Packets(
         np.arange(len(packets), dtype=np.int64) * gap,
         np.array(lengths, np.int32),
@@ -36,9 +34,7 @@ def trace_of(packets: list[bytes], gap: int = 5 * MILLISECOND, application: str 
 class Talk:
     """Packets of one TCP connection, written with scapy."""
 
-    def __init__(
-        self, sport: int = 50_000, isn: int = 1000, peer_isn: int = 0xFFFFFF00, stamps: bool = True
-    ) -> None:
+    def __init__(self, sport: int = 50_000, isn: int = 1000, peer_isn: int = 0xFFFFFF00, stamps: bool = True) -> None:
         self.ports = (sport, 443)
         self.next = [isn, peer_isn]
         self.clock = 100
@@ -167,9 +163,7 @@ def test_data_that_never_came_is_blamed_on_the_leap() -> None:
         (6, {"options": [("SAck", (900_000, 901_000)), ("Timestamp", (145, 140))]}, "sack"),
     ],
 )
-def test_one_wrong_tcp_field_is_found_where_it_stands(
-    number: int, fields: dict[str, object], rule: str
-) -> None:
+def test_one_wrong_tcp_field_is_found_where_it_stands(number: int, fields: dict[str, object], rule: str) -> None:
     packets = connection()
     wrong = IP(packets[number])
     for name, value in fields.items():
@@ -224,9 +218,7 @@ def test_udp_and_ipv6() -> None:
     six = bytes(IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP(sport=5000, dport=4000) / Raw(b"hello"))
     assert rules(trace_of([six])) == {}
     assert "l4_checksum" in rules(trace_of([six[:-1] + b"x"]))
-    bare = bytearray(
-        bytes(IP(src=CLIENT, dst=SERVER) / UDP(sport=5000, dport=4000, chksum=0) / Raw(b"hello"))
-    )
+    bare = bytearray(bytes(IP(src=CLIENT, dst=SERVER) / UDP(sport=5000, dport=4000, chksum=0) / Raw(b"hello")))
     assert rules(trace_of([bytes(bare)])) == {}
     bare[25] += 3
     assert rules(trace_of([bytes(bare)])) == {"udp_length": [0]}
@@ -260,9 +252,7 @@ def test_rtp_goes_on_and_shares_its_port_with_stun() -> None:
         return bytes(IP(src=CLIENT, dst=SERVER) / UDP(sport=5000, dport=6000) / Raw(header + bytes(50)))
 
     stun = bytes(
-        IP(src=CLIENT, dst=SERVER)
-        / UDP(sport=5000, dport=6000)
-        / Raw(b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12))
+        IP(src=CLIENT, dst=SERVER) / UDP(sport=5000, dport=6000) / Raw(b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12))
     )
     numbers = [65_530 + k for k in range(20)]
     legal = [stun, *(media(number) for number in numbers)]
@@ -278,9 +268,7 @@ def test_rtp_goes_on_and_shares_its_port_with_stun() -> None:
 def test_dns_questions_go_to_port_53() -> None:
     def query(sport: int, dport: int, flags: int) -> bytes:
         header = b"\x12\x34" + flags.to_bytes(2, "big") + b"\0\1\0\0\0\0\0\0"
-        return bytes(
-            IP(src=CLIENT, dst=SERVER) / UDP(sport=sport, dport=dport) / Raw(header + b"\1a\0\0\1\0\1")
-        )
+        return bytes(IP(src=CLIENT, dst=SERVER) / UDP(sport=sport, dport=dport) / Raw(header + b"\1a\0\0\1\0\1"))
 
     assert rules(trace_of([query(5000, 53, 0x0100)])) == {}
     assert rules(trace_of([query(5000, 53, 0x8180)])) == {"dns": [0]}
@@ -314,9 +302,7 @@ def test_first_violation_names_packet_rule_and_values() -> None:
     del wrong.chksum
     packets[6] = bytes(wrong)
     text = first_violation(trace_of(packets))
-    assert text.startswith(
-        f"packet 6 at 0.030000 s (up, TCP {CLIENT}:50000 > {SERVER}:443): level 1, ttl_zero"
-    )
+    assert text.startswith(f"packet 6 at 0.030000 s (up, TCP {CLIENT}:50000 > {SERVER}:443): level 1, ttl_zero")
     assert "RFC" in text
     for nonsense in ([b""], [b"\x00" * 5], [b"\x45"], [b"\x60" + bytes(39)]):
         assert first_violation(trace_of(nonsense)).startswith("packet 0 at 0.000000 s")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.capture.pcap import read_packets
 from benchmark.errors import TraceError
-from benchmark.pcap import read_packets
 from benchmark.trace import Condition, Labels, Trace
 from benchmark.validator import RULES, check
 

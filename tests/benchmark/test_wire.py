@@ -18,7 +18,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.ipsec import AH
 from scapy.packet import Raw, bind_layers
 
-from benchmark.pcap import read_packets
+from benchmark.capture.pcap import read_packets
 from benchmark.wire import (
     ACK,
     CWR,
@@ -273,9 +273,7 @@ def test_no_packets():
 
 
 @settings(deadline=None)
-@given(
-    raws=st.lists(st.binary(max_size=80), max_size=6), lengths=st.lists(st.integers(0, 2**31 - 1), min_size=6)
-)
+@given(raws=st.lists(st.binary(max_size=80), max_size=6), lengths=st.lists(st.integers(0, 2**31 - 1), min_size=6))
 def test_noise_is_parsed_without_harm(raws, lengths):
     fields = parse(raws, lengths[: len(raws)]) if raws else None
     if fields is not None:

@@ -41,9 +41,7 @@ def trace_of(gap, size, up, name="one", duration=12.0, seed=0, protocol=6, ttl=6
         put(data, 24, np.asarray(size) - 20, 2)
     ts = np.round(np.cumsum(gap) * 1e9).astype(np.int64)
     ts = ts - ts[0] if count else ts
-    packets = Packets(
-        ts, np.asarray(size, np.int32), data.ravel(), np.arange(count + 1, dtype=np.int64) * HEADER
-    )
+    packets = Packets(ts, np.asarray(size, np.int32), data.ravel(), np.arange(count + 1, dtype=np.int64) * HEADER)
     condition = Condition(application, duration, 2.0, Labels.unknown(round(duration / 2.0)))
     return Trace(name, packets, condition, "10.0.0.2/32")
 

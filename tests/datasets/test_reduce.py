@@ -16,10 +16,10 @@ import reduce
 from corpus_card import tables
 from player_labels import label_call, label_streaming, mode, playhead_moves
 
+from benchmark.capture.pcap import write_pcap
 from benchmark.checksum import convention_checksums
-from benchmark.compact import read_traces
 from benchmark.corpora import embedded
-from benchmark.pcap import write_pcap
+from benchmark.storage.compact import read_traces
 from benchmark.trace import NANOSECONDS
 from tests.benchmark.packet_making import header, packets_from, trace_from
 
@@ -83,17 +83,13 @@ def test_height_counts_only_while_the_playhead_moves():
     assert label(streaming_log(first_play=12.0)).height.tolist() == [-1, 360, 360]
 
 
-@pytest.mark.parametrize(
-    ("values", "modal"), [([], -1), ([3], 3), ([5, 2], 2), ([5, 5, 2], 5), ([4, 1, 4, 1], 1)]
-)
+@pytest.mark.parametrize(("values", "modal"), [([], -1), ([3], 3), ([5, 2], 2), ([5, 5, 2], 5), ([4, 1, 4, 1], 1)])
 def test_ties_go_to_the_lower(values, modal):
     assert mode(values) == modal
 
 
 def test_a_seek_is_not_a_move():
-    samples = [
-        {"t": 1000 * time, "ct": place} for time, place in [(0, 0), (0.5, 41.2), (1, 41.2), (1.5, 41.6)]
-    ]
+    samples = [{"t": 1000 * time, "ct": place} for time, place in [(0, 0), (0.5, 41.2), (1, 41.2), (1.5, 41.6)]]
     times, moves = playhead_moves(samples)
     assert seconds(times) == [0, 0.5, 1, 1.5]
     assert seconds(moves) == [0, 0, 0.4]
@@ -161,9 +157,7 @@ def test_calls_interpolate_cumulative_counters():
 
 
 def tcp(sport, dport, seq, payload):
-    return header(
-        struct.pack(">HHIIBBHHH", sport, dport, seq, 0, 0x50, 16, 255, 0, 0) + payload, 6, address=0
-    )
+    return header(struct.pack(">HHIIBBHHH", sport, dport, seq, 0, 0x50, 16, 255, 0, 0) + payload, 6, address=0)
 
 
 def test_the_cut_keeps_headers_and_the_first_payload_bytes():
@@ -188,11 +182,7 @@ def made(name, application, rung):
 
 
 def test_splits_follow_shares_within_applications_and_rungs():
-    traces = [
-        made(f"{kind}{i}", kind, i % 6)
-        for kind, count in (("a", 28), ("b", 14), ("c", 6))
-        for i in range(count)
-    ]
+    traces = [made(f"{kind}{i}", kind, i % 6) for kind, count in (("a", 28), ("b", 14), ("c", 6)) for i in range(count)]
     splits = reduce.split_traces(traces, reduce.SHARES["streaming"])
     assert splits == reduce.split_traces(traces[::-1], reduce.SHARES["streaming"])
     counts = {name: list(splits.values()).count(name) for name in ("train", "validation", "test")}

@@ -13,11 +13,7 @@ from tests.houses import ROOT
 
 
 def record(method, seed, kept, status="ok", reason="", **choices):
-    scores = (
-        {"downstream.rung.skill_kept": Score(kept, interval=(kept - 0.1, kept + 0.1))}
-        if kept is not None
-        else {}
-    )
+    scores = {"downstream.rung.skill_kept": Score(kept, interval=(kept - 0.1, kept + 0.1))} if kept is not None else {}
     return Record(
         cell=f"{method}{seed}", method=method, seed=seed, status=status, reason=reason, config={"seed": seed},
         choices={"generator": method, "dataset": "streaming", "budget": "default", **choices},
@@ -43,9 +39,7 @@ def show(*words):
 
 
 def test_rows_are_ordered_best_first_and_seeds_are_joined():
-    rows = group_rows(
-        [record("markov", 0, 0.5), record("gpt", 0, 0.8), record("gpt", 1, 0.9), record("real", 0, None)]
-    )
+    rows = group_rows([record("markov", 0, 0.5), record("gpt", 0, 0.8), record("gpt", 1, 0.9), record("real", 0, None)])
     assert [(row.name, len(row.records)) for row in rows] == [("gpt", 2), ("markov", 1), ("real", 1)]
 
 

@@ -1,0 +1,1 @@
+"""Captures in and out: pcap and pcapng, every common link type, in bounded memory."""

@@ -1,0 +1,1 @@
+"""How a cell runs: its stages and their keys, the store, the child process and the record."""

@@ -1,0 +1,224 @@
+"""One cell of the matrix: from a resolved config to a record, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import ConfigError, CorpusError, Incompatible, TraceError, Unsupported
+from benchmark.harness.machine import boot_id, code_revision, machine_facts, package_versions
+from benchmark.harness.stage import Keys, cell_id, identity, ignored_axes, stage_keys
+from benchmark.harness.store import Store, write_json
+from benchmark.record import Record, RecordError, close_record, open_record, read_record
+
+# The checkout that this harness is part of; a cell's own root may be another.
+HARNESS = Path(__file__).resolve().parents[2]
+Event = Mapping[str, Any]
+Listener = Callable[[Event], None]
+_USER_ERRORS = (ConfigError, CorpusError, TraceError)
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Where things are: the root that methods and corpora are found in, and the folder that results go to."""
+
+    root: Path
+    results: Path
+
+    @property
+    def cells(self) -> Path:
+        """Records, a folder a cell."""
+        return self.results / "cells"
+
+    @property
+    def store(self) -> Path:
+        """Results of stages."""
+        return self.results / "store"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a child process ended."""
+
+    status: str
+    reason: str
+    traceback: str = ""
+
+
+def run_cell(
+    config: Mapping[str, Any],
+    choices: Mapping[str, str],
+    rooms: Rooms,
+    *,
+    independent: Mapping[str, Any] | None = None,
+    listen: Listener = lambda event: None,
+    retry: bool = True,
+) -> tuple[Record, bool]:
+    """Run a cell, or find its record; return (record, whether it was found).
+
+    config: the resolved config. choices: axis to chosen name. independent: resolved config of the reference that
+    scores are set against, None if this is it. listen: called with each progress event of the child.
+    retry: run again what isn't ok. Never raises for a fault of the method, the machine or the data.
+    """
+    folder = rooms.cells / cell_id(config)
+    path = folder / "record.json"
+    used = {axis: "none" if axis in ignored_axes(config) else name for axis, name in choices.items()}
+    record = Record(
+        cell=folder.name, method=config["generator"]["name"], choices=used, config=identity(config),
+        seed=config["seed"], started=_now(), pid=os.getpid(), boot=boot_id(),
+    )  # fmt: skip
+    try:
+        keys = stage_keys(config, independent, rooms.root)
+    except (*_USER_ERRORS, Incompatible, Unsupported, OSError, SyntaxError) as error:
+        folder.mkdir(parents=True, exist_ok=True)
+        open_record(path, record)
+        return _finish(path, record, _ending_of(error), folder), False
+    found = _found(path, keys, rooms, keep_failures=not retry)
+    if found is not None:
+        return found, True
+    folder.mkdir(parents=True, exist_ok=True)
+    record.code = code_revision(rooms.root)
+    record.packages, record.machine = package_versions(), machine_facts()
+    open_record(path, record)
+    try:
+        ending = _run(config, independent, folder, rooms, listen)
+    except OSError as error:
+        ending = _ending_of(error)
+    return _finish(path, record, ending, folder), False
+
+
+def _found(path: Path, keys: Keys, rooms: Rooms, keep_failures: bool) -> Record | None:
+    """Return the record at ``path`` if it stands: ok, of these keys, and its samples still in the store."""
+    if not path.exists():
+        return None
+    try:
+        record = read_record(path)
+    except RecordError:
+        return None
+    if record.status != "ok":
+        return record if keep_failures and not record.reason.startswith("died") else None
+    stored = Store(rooms.store).facts("sample", keys.sample) is not None
+    return record if stored and record.stages.get("score", {}).get("key") == keys.score else None
+
+
+def _run(
+    config: Mapping[str, Any],
+    independent: Mapping[str, Any] | None,
+    folder: Path,
+    rooms: Rooms,
+    listen: Listener,
+) -> Ending:
+    """Run the child and see it end: by itself, or killed with all it started at the deadline."""
+    for leftover in ("result.json", "fault.json"):
+        (folder / leftover).unlink(missing_ok=True)
+    job = {
+        "root": str(rooms.root), "folder": str(folder), "store": str(rooms.store), "config": config,
+        "independent": independent,
+    }  # fmt: skip
+    write_json(folder / "job.json", job)
+    deadline = float(config["budget"]["cell_seconds"])
+    with open(folder / "log.txt", "wb") as log, open(folder / "events.jsonl", "w") as events:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "benchmark", "cell", str(folder)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=HARNESS, start_new_session=True,
+        )  # fmt: skip
+        late = threading.Event()
+        timer = threading.Timer(deadline, _kill_late, (child, late))
+        timer.start()
+        try:
+            _follow(child, events, listen)
+            code = child.wait()
+        finally:
+            timer.cancel()
+            _kill_group(child)
+            child.wait()
+    if late.is_set():
+        return Ending("timeout", f"over {deadline:g} s; budget.cell_seconds sets the deadline")
+    if code == 0:
+        return Ending("ok", "")
+    return _ending_of_child(code, folder)
+
+
+def _follow(child: subprocess.Popen[bytes], events: Any, listen: Listener) -> None:
+    """Pass on the child's events until it closes its end."""
+    assert child.stdout is not None
+    for line in child.stdout:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        events.write(json.dumps({**event, "time": round(time.time(), 3)}) + "\n")
+        listen(event)
+
+
+def _kill_late(child: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    _kill_group(child)
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill the child's process group; what it started has no life of its own."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _ending_of_child(code: int, folder: Path) -> Ending:
+    """Read what the child wrote of its own fault, or name the signal that ended it."""
+    path = folder / "fault.json"
+    if code > 0 and path.exists():
+        fault = json.loads(path.read_text())
+        return Ending(fault["status"], fault["reason"], fault["traceback"])
+    if code < 0:
+        return Ending("failed", f"killed by {signal.Signals(-code).name}; log.txt has what it printed")
+    return Ending("failed", f"exit status {code}; log.txt has what it printed")
+
+
+def _ending_of(error: BaseException) -> Ending:
+    """Turn an exception into a status and a one-line reason."""
+    if isinstance(error, Unsupported):
+        return Ending("unsupported", str(error))
+    if isinstance(error, Incompatible):
+        return Ending("skipped", str(error))
+    if isinstance(error, OSError) and error.errno == 28:
+        return Ending("failed", f"disk full: {error}", traceback.format_exc())
+    if isinstance(error, MemoryError):
+        return Ending("failed", f"out of memory: {error}", traceback.format_exc())
+    text = str(error).strip().splitlines()[:1]
+    name = "" if isinstance(error, _USER_ERRORS) else f"{type(error).__name__}: "
+    return Ending("failed", name + "".join(text), traceback.format_exc())
+
+
+def write_fault(folder: Path, error: BaseException) -> None:
+    """Leave a child's fault for its parent; on a full disk the parent tells from the log."""
+    ending = _ending_of(error)
+    fault = {"status": ending.status, "reason": ending.reason, "traceback": ending.traceback}
+    write_json(folder / "fault.json", fault)
+
+
+def _finish(path: Path, record: Record, ending: Ending, folder: Path) -> Record:
+    """Complete the record from the child's result and put it in place."""
+    record.status, record.reason, record.traceback = ending.status, ending.reason, ending.traceback
+    record.ended = _now()
+    if ending.status == "ok":
+        result = json.loads((folder / "result.json").read_text())
+        for name, value in result.items():
+            setattr(record, name, value)
+    close_record(path, record)
+    return record
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

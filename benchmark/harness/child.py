@@ -1,0 +1,215 @@
+"""The expensive part of a cell, run in a child process: fit, sample and score, each found again if done before."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.commands.picture import draw_comparison
+from benchmark.corpus import Corpus
+from benchmark.harness.registry import build_generator, load_corpus
+from benchmark.harness.stage import METRICS, Keys, Stopwatch, stage_keys
+from benchmark.harness.store import Store, write_json
+from benchmark.method import Budget, Generator, Log
+from benchmark.metric import Evidence, Family, Score
+from benchmark.metrics import memorisation
+from benchmark.record import score_facts
+from benchmark.storage.compact import read_traces, write_traces
+from benchmark.synthesis.repair import repair
+from benchmark.synthesis.stitch import sample_whole
+from benchmark.trace import Trace
+
+
+def families() -> list[Family]:
+    """All families of metrics, in the order of the record."""
+    found = [importlib.import_module(f"benchmark.metrics.{name}").FAMILY for name in METRICS]
+    return list(found)
+
+
+class Work:
+    """One cell's stages on one store."""
+
+    def __init__(self, job: Mapping[str, Any], log: Log) -> None:
+        self.root, self.folder = Path(job["root"]), Path(job["folder"])
+        self.config: dict[str, Any] = job["config"]
+        self.independent: dict[str, Any] | None = job["independent"]
+        self.store, self.log = Store(Path(job["store"])), log
+        self.seed: int = self.config["seed"]
+        self.corpus: Corpus = load_corpus(self.config, self.root)
+        self.keys: Keys = stage_keys(self.config, self.independent, self.root)
+        self.stages: dict[str, dict[str, Any]] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Run what isn't there yet and return the result: stages, scores, floors, figures, notes."""
+        fit = self._stage("fit", self._fit)
+        sample = self._stage("sample", self._sample)
+        score = self._stage("score", self._score)
+        picture = self.store.folder("score", self.keys.score) / "picture.png"
+        if picture.exists():
+            shutil.copyfile(picture, self.folder / "picture.png")
+        _, floor, _ = self.store.make("floor", self.keys.floor, self._floor)
+        figures = {**fit["figures"], **sample["figures"]}
+        return {
+            "stages": self.stages,
+            "scores": score["scores"],
+            "per_trace": score["per_trace"],
+            "floors": floor["values"],
+            "metric_versions": {family.name: family.version for family in families()},
+            "figures": figures,
+            "notes": sample["notes"],
+            "corpus": {"name": self.corpus.name, "digest": self.corpus.digest},
+        }
+
+    def _stage(self, name: str, work: Any) -> dict[str, Any]:
+        self.log.report(f"stage:{name}", 0, 1)
+        watch = Stopwatch()
+        _, facts, reused = self.store.make(name, self.keys.of(name), work)
+        seconds = facts["seconds"] if reused else watch.facts()["seconds"]
+        self.stages[name] = {"key": self.keys.of(name), "seconds": round(seconds, 3), "reused": reused}
+        self.log.report(f"stage:{name}", 1, 1, seconds=seconds, reused=float(reused))
+        return facts
+
+    def _budget(self) -> Budget:
+        return Budget(**self.config["budget"])
+
+    def _fit(self, folder: Path) -> dict[str, Any]:
+        generator = build_generator(self.config, self.root)
+        watch = Stopwatch()
+        generator.fit(self.corpus, self._budget(), self.seed, self.log)
+        facts = watch.facts()
+        generator.save(folder)
+        return {**facts, "figures": _figures(generator)}
+
+    def _sample(self, folder: Path) -> dict[str, Any]:
+        generator = build_generator(self.config, self.root)
+        generator.load(self.store.folder("fit", self.keys.fit))
+        conditions = [trace.condition for trace in self._asked()]
+        watch = Stopwatch()
+        traces = []
+        for trace in sample_whole(generator, conditions, self.seed, self.log):
+            traces.append(trace)
+            self.log.report("sample", len(traces), len(conditions))
+        facts = watch.facts()
+        write_traces(folder / "traces.parquet", traces)
+        stitched = any(trace.notes.get("stitched") for trace in traces)
+        return {
+            **facts,
+            "packets": sum(len(trace.packets) for trace in traces),
+            "figures": _figures(generator),
+            "notes": {"stitched": True} if stitched else {},
+        }
+
+    def _asked(self) -> list[Trace]:
+        """The training traces whose conditions are asked for: all, or as many as the budget says, evenly spread."""
+        train = list(self.corpus.train)
+        count = min(self._budget().traces or len(train), len(train))
+        return [train[number * len(train) // count] for number in range(count)]
+
+    def _samples(self, key: str) -> list[Trace]:
+        return read_traces(self.store.folder("sample", key) / "traces.parquet")
+
+    def _score(self, folder: Path) -> dict[str, Any]:
+        watch = Stopwatch()
+        raw = self._samples(self.keys.sample)
+        repaired = [repair(trace, self.seed) for trace in raw]
+        mends = self.config["generator"].get("repair", "none") == "harness"
+        synthetic = repaired if mends else raw
+        independent: list[Trace] = synthetic
+        if self.independent:
+            independent = self._samples(stage_keys(self.independent, None, self.root).sample)
+        evidence = replace(
+            self._evidence(synthetic, raw, repaired), independent=independent, costs=self._costs(len(raw))
+        )
+        scores = self._scores(evidence)
+        pairs = list(zip(self._asked(), synthetic, strict=False))
+        draw_comparison(pairs, folder / "picture.png", self.config["generator"]["name"], self.corpus.ladder)
+        per_trace = {name: dict(score.per_trace) for name, score in scores.items() if score.per_trace}
+        return {**watch.facts(), "scores": score_facts(scores), "per_trace": per_trace}
+
+    def _floor(self, _folder: Path) -> dict[str, Any]:
+        watch = Stopwatch()
+        train, validation = list(self.corpus.train), list(self.corpus.validation)
+        evidence = self._evidence(train, train, train)
+        scores = self._scores(evidence)
+        # Training traces are copies of themselves; what real traffic shows of copying, unseen traces say.
+        if validation:
+            scores |= memorisation.FAMILY.score(replace(evidence, synthetic=validation))
+        return {
+            **watch.facts(),
+            "values": {name: fact["value"] for name, fact in score_facts(scores).items()},
+        }
+
+    def _evidence(self, synthetic: list[Trace], raw: list[Trace], repaired: list[Trace]) -> Evidence:
+        corpus = self.corpus
+        return Evidence(
+            corpus.train, corpus.validation, corpus.test, synthetic, raw, repaired,
+            ladder=corpus.ladder, seed=self.seed, unscored=corpus.unscored,
+        )  # fmt: skip
+
+    def _scores(self, evidence: Evidence) -> dict[str, Score]:
+        scores: dict[str, Score] = {}
+        for done, family in enumerate(families()):
+            self.log.report(f"score {family.name}", done, len(METRICS))
+            scores.update(family.score(evidence))
+        return scores
+
+    def _costs(self, traces: int) -> dict[str, float]:
+        fit = self.store.facts("fit", self.keys.fit) or {}
+        sample = self.store.facts("sample", self.keys.sample) or {}
+        figures = {**fit.get("figures", {}), **sample.get("figures", {})}
+        costs = {
+            "fit_s": fit["seconds"],
+            "sample_s": sample["seconds"],
+            "packets": sample["packets"],
+            "peak_memory_mb": max(fit["peak_memory_mb"], sample["peak_memory_mb"]),
+            "traces": traces,
+        }
+        for name in ("parameters", "tokens_per_packet"):
+            if name in figures:
+                costs[name] = figures[name]
+        if "tokens_per_packet" in costs:
+            costs["tokens"] = costs["tokens_per_packet"] * costs["packets"]
+        return costs
+
+
+def _figures(generator: Generator) -> dict[str, Any]:
+    """Numbers that the generator says of itself, such as parameters and tokens per packet."""
+    return dict(getattr(generator, "figures", {}))
+
+
+def run_child(folder: Path) -> int:
+    """Run the job in ``folder/job.json``; progress as JSON lines on standard output, the result beside the job.
+
+    A fault of the method goes to the caller as an exception; so does a lack of rights or tools.
+    """
+    _die_with_parent()
+    events = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what a method prints belongs to the log, not among the events
+    job = json.loads((folder / "job.json").read_text())
+    log = Log(lambda event: print(json.dumps(event), file=events))
+    write_json(folder / "result.json", Work(job, log).run())
+    return 0
+
+
+def _die_with_parent() -> None:
+    """End this process, and its group, when the parent is gone, however it went."""
+    with_parent = 1  # PR_SET_PDEATHSIG, prctl(2)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(with_parent, signal.SIGKILL)
+    threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+def _watch_parent() -> None:
+    """The parent holds the other end of standard input and never writes: an end of file means that it died."""
+    os.read(0, 1)
+    os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,124 @@
+"""The stages of a cell, fit, sample and score, and the keys by which their results are found again."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.harness.registry import corpus_digest
+from benchmark.harness.source import source_digest
+from benchmark.harness.store import digest_of
+
+# Raised when a stage's result would change for a reason that none of its files or settings shows.
+VERSIONS = {"fit": 1, "sample": 1, "score": 1}
+METRICS = ("fidelity", "timing", "validity", "memorisation", "downstream", "cost")
+# Guards and limits say how long a run may take, not what comes out of it.
+_GUARDS = ("cell_seconds", "fit_seconds")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Keys of a cell's stages, each a digest of all that the stage's result depends on."""
+
+    fit: str
+    sample: str
+    score: str
+    floor: str
+
+    def of(self, stage: str) -> str:
+        """Key of a stage by name."""
+        key: str = getattr(self, stage)
+        return key
+
+
+def ignored_axes(config: Mapping[str, Any]) -> set[str]:
+    """Axes that the generator has no use for, so that choices on them make no other cell."""
+    return {"tokenization", "context", "conditioning"} - set(config["generator"].get("axes") or ())
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a config that makes a cell what it is: no how-to-run keys, no axis its generator ignores."""
+    ignored = ignored_axes(config)
+    kept: dict[str, Any] = {
+        axis: config[axis]
+        for axis in (
+            "dataset",
+            "generator",
+            "tokenization",
+            "context",
+            "conditioning",
+            "probe",
+            "router",
+            "seed",
+        )
+        if axis not in ignored and config.get(axis) is not None
+    }
+    kept["budget"] = {name: value for name, value in config["budget"].items() if name not in _GUARDS}
+    return kept
+
+
+def cell_id(config: Mapping[str, Any]) -> str:
+    """Identify a cell by the hash of its identity."""
+    return digest_of(identity(config))[:12]
+
+
+def stage_keys(config: Mapping[str, Any], independent: Mapping[str, Any] | None, root: Path) -> Keys:
+    """Compute the keys of a cell's stages.
+
+    independent: config of the independent reference's cell, which the score stage reads; None if this is it.
+    """
+    kept = identity(config)
+    generator, tokenization = kept["generator"], kept.get("tokenization") or {}
+    conditioning = dict(kept.get("conditioning") or {})
+    guidance = conditioning.pop("guidance", None)
+    corpus = corpus_digest(config, root)
+    modules = [generator["module"], *([tokenization["module"]] if tokenization.get("module") else [])]
+    fit = digest_of(
+        {
+            "stage": ["fit", VERSIONS["fit"]],
+            "corpus": corpus,
+            "code": source_digest(modules, root),
+            "generator": {name: generator.get(name) for name in ("name", "module", "options")},
+            "tokenization": tokenization,
+            "context": kept.get("context"),
+            "conditioning": conditioning,
+            "budget": kept["budget"],
+            "seed": kept["seed"],
+        }
+    )
+    sample = digest_of(
+        {
+            "stage": ["sample", VERSIONS["sample"]],
+            "upstream": fit,
+            "code": source_digest([*modules, "benchmark.synthesis.stitch", "benchmark.storage.compact"], root),
+            "guidance": guidance,
+        }
+    )
+    metrics = source_digest([f"benchmark.metrics.{name}" for name in METRICS] + ["benchmark.synthesis.repair"], root)
+    floor = digest_of({"stage": ["floor", VERSIONS["score"]], "corpus": corpus, "code": metrics, "seed": kept["seed"]})
+    score = digest_of(
+        {
+            "stage": ["score", VERSIONS["score"]],
+            "upstream": sample,
+            "floor": floor,
+            "repair": generator.get("repair", "none"),
+            "independent": stage_keys(independent, None, root).sample if independent else None,
+        }
+    )
+    return Keys(fit, sample, score, floor)
+
+
+class Stopwatch:
+    """Seconds and peak memory of a stage, for its facts."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+
+    def facts(self) -> dict[str, float]:
+        """Seconds since the start, and the process's peak resident memory in MiB so far."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return {"seconds": time.perf_counter() - self.started, "peak_memory_mb": peak}

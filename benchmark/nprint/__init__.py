@@ -1,0 +1,1 @@
+"""nPrint (Holland et al., CCS 2021): packets as rows of header bits, there and back."""

@@ -1,0 +1,1 @@
+"""Pure functions of arrays: distances between distributions, and resampling."""

@@ -1,4 +1,4 @@
-# make setup | bench | test | perf | clean-results
+# make setup | bench | test | perf
 PYTHON ?= python3
 # Where pip finds torch: PyTorch publishes an index of CPU builds, which saves gigabytes of CUDA (make setup TORCH_INDEX=…).
 TORCH_INDEX ?=
@@ -25,6 +25,6 @@ test: $(STAMP)
 	$(RUN) -m pytest
 
 perf: $(STAMP)
-	$(RUN) tests/benchmark/perf_capture.py
-	$(RUN) tests/benchmark/perf_nprint.py
-	$(RUN) tests/baselines/perf_sampling.py
+	$(RUN) -m tests.benchmark.perf_capture
+	$(RUN) -m tests.benchmark.perf_nprint
+	$(RUN) -m tests.baselines.perf_sampling

@@ -38,9 +38,7 @@ def with_choices(config: DictConfig, chosen: Any) -> Resolved:
 
 def reference(name: str) -> Resolved:
     """Resolve the config of a reference, for the corpus, budget and seed of the cell that runs."""
-    given = [
-        w for w in HydraConfig.get().overrides.task if w.lstrip("+~").split("=")[0].split(".")[0] not in METHOD_AXES
-    ]
+    given = [word for word in HydraConfig.get().overrides.task if not word.lstrip("+~").startswith(METHOD_AXES)]
     config = hydra.compose("config", [*given, f"generator={name}"], return_hydra_config=True)
     return with_choices(config, config.hydra.runtime.choices)
 
@@ -64,8 +62,7 @@ def mirror(record: Record, settings: Any, results: Path) -> None:
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(config: DictConfig) -> None:
     """Run the cell of this config."""
-    cell = with_choices(config, HydraConfig.get().runtime.choices)
-    rooms = Rooms(ROOT, ROOT / config.results)
+    cell, rooms = with_choices(config, HydraConfig.get().runtime.choices), Rooms(ROOT, ROOT / config.results)
     with CellProgress() as progress:
         record, found = run_with_references(cell, reference, rooms, progress.listen, config.retry, config.workers)
         progress.conclude(record, found)

@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 
-import hydra
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 
 from benchmark.corpora.embedded import load
 from benchmark.corpus import Corpus
@@ -13,6 +11,7 @@ from benchmark.harness.registry import build_generator, names
 from benchmark.method import Budget, Log
 from benchmark.synthesis.stitch import sample_whole
 from benchmark.trace import NANOSECONDS, Condition, Labels, Trace
+from tests.configs import compose
 from tests.houses import ROOT
 
 SECONDS = 20.0
@@ -44,12 +43,6 @@ def corpus() -> Corpus:
     )  # fmt: skip
 
 
-def config(*overrides):
-    OmegaConf.register_new_resolver("cell_id", lambda: "", replace=True)
-    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return OmegaConf.to_container(hydra.compose("config", ["budget=tiny", *overrides]), resolve=True)
-
-
 CASES = [(name,) for name in names("generator", ROOT / "conf")] + [
     ("gpt", f"tokenization={name}") for name in names("tokenization", ROOT / "conf") if name != "none"
 ]
@@ -58,7 +51,7 @@ CASES = [(name,) for name in names("generator", ROOT / "conf")] + [
 @pytest.fixture(scope="module", params=CASES, ids=[" ".join(case) for case in CASES])
 def fitted(request, corpus, tmp_path_factory):
     """A fitted generator's config and the folder that it was saved to."""
-    chosen = config(f"generator={request.param[0]}", *request.param[1:])
+    chosen = compose("budget=tiny", f"generator={request.param[0]}", *request.param[1:])
     generator = build_generator(chosen, ROOT)
     folder = tmp_path_factory.mktemp("model")
     test_untouched = replace(corpus, test=_Forbidden())

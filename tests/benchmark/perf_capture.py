@@ -1,6 +1,6 @@
 """Packets read per second, with header fields: our reader beside dpkt and scapy on one generated file.
 
-Run as ``python tests/benchmark/perf_capture.py [PACKETS]``; figures are the best of several rounds, one core.
+Run as ``python -m tests.benchmark.perf_capture [PACKETS]``; figures are the best of several rounds, one core.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import dpkt
 import numpy as np
 from scapy.layers.inet import IP, TCP
 from scapy.utils import PcapReader, RawPcapReader
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmark.capture.pcap import read_frames, read_packets, write_pcap
 from benchmark.trace import Packets

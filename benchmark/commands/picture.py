@@ -45,6 +45,8 @@ def draw_traces(titled: Sequence[tuple[str, Trace]], path: Path, ladder: Sequenc
     axes[0][0].set_ylabel("IP length, bytes (up is negative)")
     axes[1][0].set_ylabel("gap to the packet before, s")
     axes[2][0].set_ylabel("down, Mbit/s")
+    dots, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(dots, names, loc="outside upper right", ncols=2, markerscale=6, frameon=False)
     figure.savefig(path, dpi=90, format="png", metadata={"Software": ""})
     plt.close(figure)
 
@@ -60,7 +62,6 @@ def _sizes(axis: Any, trace: Trace) -> None:
     for chosen, colour, label in ((~up, DOWN, "down"), (up, UP, "up")):
         axis.plot(seconds[chosen], signed[chosen], ".", color=colour, markersize=1.5, label=label, rasterized=True)
     axis.set_xlabel("s")
-    axis.legend(loc="center right", markerscale=6)
 
 
 def _gaps(axis: Any, trace: Trace) -> None:

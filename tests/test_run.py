@@ -14,7 +14,7 @@ QUICK = ("budget=tiny", "dataset.limit=3")
 
 def run(results, *words, environment=None):
     return subprocess.run(
-        [sys.executable, "run.py", *QUICK, f"results={results}", *words], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, "run.py", *words, *QUICK, f"results={results}"], cwd=ROOT, capture_output=True, text=True,
         env={**os.environ, **(environment or {})}, check=False,
     )  # fmt: skip
 

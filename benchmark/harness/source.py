@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import threading
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 ROOMS = ("benchmark", "baselines", "bpf")
+# CPython 3.11 and 3.12 count the depth of a syntax tree in one place for all threads, and fail when two build one.
+_ONE_TREE_AT_A_TIME = threading.Lock()
 
 
 def source_digest(modules: Iterable[str], root: Path) -> str:
@@ -18,8 +21,9 @@ def source_digest(modules: Iterable[str], root: Path) -> str:
     FileNotFoundError for a module that isn't there.
     """
     digest = hashlib.sha256()
-    for path in sorted(_closure(frozenset(modules), root)):
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + _code(path, path.stat().st_mtime_ns))
+    with _ONE_TREE_AT_A_TIME:
+        for path in sorted(_closure(frozenset(modules), root)):
+            digest.update(str(path.relative_to(root)).encode() + b"\0" + _code(path, path.stat().st_mtime_ns))
     return digest.hexdigest()
 
 

@@ -58,7 +58,7 @@ def fitted(corpus):
 
 def fit(corpus, conditioning, image=TINY, seed=0, seconds=60.0):
     generator = build(Method({}, None, Context(0), conditioning))
-    generator.fit(corpus, Budget("tiny", seconds, 60.0, {}, image), seed, SILENT)
+    generator.fit(corpus, Budget("tiny", seconds, 60.0, image=image), seed, SILENT)
     return generator
 
 
@@ -265,7 +265,7 @@ def test_gaps_are_those_of_training(fitted, corpus):
 def test_a_fit_stops_at_its_deadline_and_says_so(corpus):
     told = []
     generator = build(Method({}, None, Context(0), GUIDED))
-    budget = Budget("tiny", 0.0, 60.0, {}, {**TINY, "train_steps": 1000})
+    budget = Budget("tiny", 0.0, 60.0, image={**TINY, "train_steps": 1000})
     generator.fit(corpus, budget, 0, Log(told.append))
     assert told[-1]["stopped_early"] == 1
     assert told[-1]["done"] == 1

@@ -1,8 +1,12 @@
 """A stage's code is what its modules import, and comments aren't code."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from benchmark.harness import source
 from benchmark.harness.source import source_digest
+from tests.houses import ROOT
 
 
 @pytest.fixture
@@ -50,6 +54,15 @@ def test_relative_imports_count(house):
     before = digest(house)
     (house / "benchmark" / "wire.py").write_text("X = 3\n")
     assert digest(house) != before
+
+
+def test_threads_may_digest_at_once():
+    # Fresh digests each time: what was read before isn't parsed again.
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            source._code.cache_clear()
+            digests = set(pool.map(lambda _: source_digest(["benchmark.harness.child"], ROOT), range(8)))
+            assert len(digests) == 1
 
 
 def test_a_missing_module_is_named(house):

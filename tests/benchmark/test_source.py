@@ -1,13 +1,8 @@
 """A stage's code is what its modules import, and comments aren't code."""
 
-import sys
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
-from benchmark.harness import source
 from benchmark.harness.source import source_digest
-from tests.houses import ROOT
 
 
 @pytest.fixture
@@ -55,21 +50,6 @@ def test_relative_imports_count(house):
     before = digest(house)
     (house / "benchmark" / "wire.py").write_text("X = 3\n")
     assert digest(house) != before
-
-
-@pytest.fixture
-def restless_threads():
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-def test_threads_may_digest_at_once(restless_threads):
-    with ThreadPoolExecutor(8) as pool:
-        source._code.cache_clear()
-        digests = set(pool.map(lambda _: source_digest(["benchmark.harness.child"], ROOT), range(16)))
-    assert len(digests) == 1
 
 
 def test_a_missing_module_is_named(house):

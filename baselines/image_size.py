@@ -25,7 +25,7 @@ class ImageSize:
     every_column: bool = False
     train_steps: int = 600
     batch: int = 16
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     denoise_steps: int = 8
     sample_batch: int = 64
 

@@ -18,7 +18,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
@@ -33,6 +32,7 @@ from safetensors.torch import load_file, save_file
 from baselines.header_image import Columns, ImageSet, choose_columns, read_rows
 from baselines.image_size import ImageSize, image_size
 from baselines.netdiffusion_network import Denoiser, cross_entropy, expect, paint, quantise
+from baselines.threads import one_thread
 from benchmark.corpus import Corpus
 from benchmark.errors import ConfigError, nearest
 from benchmark.method import Budget, Conditioning, Log, Method
@@ -44,7 +44,7 @@ NOISE_STEPS = 1000
 GAPS = 1 << 18
 CONDITIONINGS = ("none", "application", "quality", "trajectory")
 # Guidance acts while noise is most of the image: later it only costs (Kynkäänniemi et al., NeurIPS 2024).
-GUIDED_SIGNAL = 0.6
+GUIDED_SIGNAL = 0.2
 
 
 def build(method: Method) -> NetDiffusion:
@@ -82,7 +82,7 @@ class NetDiffusion:
 
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
         """Train the U-Net on images of the training traces, each starting at a random packet."""
-        with _one_thread():
+        with one_thread():
             self._fit(corpus, budget, seed, log)
 
     def _fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
@@ -136,7 +136,7 @@ class NetDiffusion:
         number = 0
         for first in range(0, len(batches), workers):
             round_of_batches = batches[first : first + workers]
-            with _one_thread(), ThreadPoolExecutor(workers) as pool:
+            with one_thread(), ThreadPoolExecutor(workers) as pool:
                 images = list(pool.map(self._denoise, round_of_batches, seeds[first : first + workers]))
             for condition, pixels in zip(chain(*round_of_batches), chain(*images), strict=True):
                 packets = read_rows(pixels, self.columns)
@@ -219,17 +219,6 @@ _SCHEDULE: dict[str, Any] = {
     "prediction_type": "sample",
     "clip_sample": True,
 }
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let each thread compute alone: small operations split over cores stall as soon as one core is busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _quantiles(gaps: NDArray[np.int64]) -> NDArray[np.int64]:

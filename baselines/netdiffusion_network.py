@@ -10,8 +10,9 @@ import torch
 from diffusers import UNet2DModel
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
-# Beyond this, a pixel's own evidence decides it whatever the network says; more only overflows.
-_MOST_EVIDENCE = 100.0
+# A pixel's own evidence weighs no more than this. With all of it, a pixel that the sampler got wrong early would
+# prove itself right at every later step; so the network, which sees the others, has the last word.
+_MOST_EVIDENCE = 2.0
 # Odds of a sure pixel are about 8, where a network starts near 0: this shortens the way.
 _REACH = 4.0
 
@@ -79,8 +80,8 @@ class Denoiser(torch.nn.Module):
         """Return the odds (logits) of presence and bit, [n, rows, 2 columns], of colours that were noised.
 
         signal: the variance's share that is signal, float32 [n]. times: steps of noise, int64 [n] or one.
-        What a pixel's own noisy value says of it is exact (two colours at distance 2 in Gaussian noise), so
-        that the network has only to learn what the others say.
+        What a pixel's own noisy value says of it is known (two colours at distance 2 in Gaussian noise), so
+        that the network has mostly to learn what the others say.
         """
         lines = pad(noisy, (0, 0, 0, self.down * self.across - self.rows))
         cells = lines.reshape(len(noisy), self.down, self.across, self.depth).permute(0, 3, 1, 2)

@@ -20,6 +20,7 @@ from baselines.gpt.model import Network, Shape
 from baselines.gpt.plain import PlainTokenization, stateful
 from baselines.gpt.sampling import write_traces
 from baselines.gpt.training import Plan, train
+from baselines.threads import one_thread
 from benchmark.corpus import Corpus
 from benchmark.errors import ConfigError
 from benchmark.method import Budget, Log, Method
@@ -57,6 +58,41 @@ class Gpt:
 
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
         """Fit the tokenization, then the network; the budget's ``network`` gives its sizes and steps."""
+        with one_thread():
+            self._fit(corpus, budget, seed, log)
+
+    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
+        """Yield one trace a condition; each depends on its own condition, its number and the seed alone."""
+        with one_thread():
+            yield from self._sample(self._fitted(), conditions, seed)
+
+    def save(self, folder: Path) -> None:
+        """Write network and tokenization."""
+        network = self._fitted()
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "network.safetensors")
+        facts: dict[str, Any] = {
+            "shape": {key: getattr(network.shape, key) for key in _SHAPE},
+            "pace": self._pace,
+            "figures": self.figures,
+        }
+        if isinstance(self._tokenization, PlainTokenization):
+            facts["plain"] = self._tokenization.facts()
+        (folder / "gpt.json").write_text(json.dumps(facts, indent=1))
+        self._tokenization.save(folder / "tokenization")
+
+    def load(self, folder: Path) -> None:
+        """Read what ``save`` wrote."""
+        facts = json.loads((folder / "gpt.json").read_text())
+        self._tokenization.load(folder / "tokenization")
+        if isinstance(self._tokenization, PlainTokenization):
+            self._tokenization.recall(facts["plain"])
+        self._network = self._make(facts["shape"])
+        self._network.load_state_dict(load_file(folder / "network.safetensors"))
+        self._network.eval()
+        self._pace, self.figures = facts["pace"], facts["figures"]
+
+    def _fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
         sizes = {**budget.network, **self._options}
         train_traces, held = ([self._told(trace) for trace in part] for part in (corpus.train, corpus.validation))
         log.report("tokenize", 0, 1)
@@ -87,43 +123,6 @@ class Gpt:
             "tokens_per_packet": tokens / max(1, packets),
             "validation_loss": loss,
         }
-
-    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
-        """Yield one trace a condition; each depends on its own condition, its number and the seed alone."""
-        network = self._fitted()
-        threads = torch.get_num_threads()
-        # Small operations lose more at the threads' barriers than they gain.
-        torch.set_num_threads(1)
-        try:
-            yield from self._sample(network, conditions, seed)
-        finally:
-            torch.set_num_threads(threads)
-
-    def save(self, folder: Path) -> None:
-        """Write network and tokenization."""
-        network = self._fitted()
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "network.safetensors")
-        facts: dict[str, Any] = {
-            "shape": {key: getattr(network.shape, key) for key in _SHAPE},
-            "pace": self._pace,
-            "figures": self.figures,
-        }
-        if isinstance(self._tokenization, PlainTokenization):
-            facts["plain"] = self._tokenization.facts()
-        (folder / "gpt.json").write_text(json.dumps(facts, indent=1))
-        self._tokenization.save(folder / "tokenization")
-
-    def load(self, folder: Path) -> None:
-        """Read what ``save`` wrote."""
-        facts = json.loads((folder / "gpt.json").read_text())
-        self._tokenization.load(folder / "tokenization")
-        if isinstance(self._tokenization, PlainTokenization):
-            self._tokenization.recall(facts["plain"])
-        self._network = self._make(facts["shape"])
-        self._network.load_state_dict(load_file(folder / "network.safetensors"))
-        self._network.eval()
-        self._pace, self.figures = facts["pace"], facts["figures"]
 
     def _make(self, sizes: Mapping[str, int]) -> Network:
         tokenization = self._tokenization

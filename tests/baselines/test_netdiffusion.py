@@ -140,9 +140,9 @@ def test_the_network_keeps_packets_in_their_places():
     network.start_from(torch.tensor([[0.5] * 6, [0.9] * 6]))
     noisy = torch.randn(2, 10, 6)
     times = torch.zeros(2, dtype=torch.long)
-    odds = network(noisy, torch.full((2,), 0.5), times, torch.tensor([0, 1]))
+    odds = network(noisy, torch.full((2,), 0.25), times, torch.tensor([0, 1]))
     # Without anything learnt, a pixel's odds are its class's and its own evidence: 2 sqrt(s) / (1 - s) a unit.
-    evidence = noisy * (2 * 0.5**0.5 / 0.5)
+    evidence = noisy * (2 * 0.25**0.5 / 0.75)
     assert torch.allclose(odds[0], evidence[0])
     assert torch.allclose(odds[1], evidence[1] + np.log(0.9 / 0.1), atol=1e-5)
 

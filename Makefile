@@ -1,4 +1,4 @@
-# make setup | bench | test | perf
+# make setup | bench | test | unit | perf
 PYTHON ?= python3
 # Where pip finds torch: PyTorch publishes an index of CPU builds, which saves gigabytes of CUDA (make setup TORCH_INDEX=…).
 TORCH_INDEX ?=
@@ -6,13 +6,13 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: setup bench test perf
+.PHONY: setup bench test unit perf
 
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.lock
+	$(VENV)/bin/pip install --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.lock
 	touch $@
 
 bench: $(STAMP)
@@ -23,6 +23,10 @@ test: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest
+
+# The quick part: no training, no sweeps.
+unit: $(STAMP)
+	$(RUN) -m pytest -m "not slow"
 
 perf: $(STAMP)
 	$(RUN) -m tests.benchmark.perf_capture

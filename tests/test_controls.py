@@ -11,6 +11,8 @@ from benchmark.statistics.resampling import paired_difference
 from tests.configs import compose
 from tests.houses import ROOT
 
+pytestmark = pytest.mark.slow
+
 KEPT = "downstream.rung.skill_kept"
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.houses import ROOT
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("budget=tiny", "dataset.limit=3")
 
 

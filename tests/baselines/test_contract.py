@@ -14,6 +14,8 @@ from benchmark.trace import NANOSECONDS, Condition, Labels, Trace
 from tests.configs import compose
 from tests.houses import ROOT
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 20.0
 # Real traces bring their own conditions.
 OWN_CONDITION = ("real",)

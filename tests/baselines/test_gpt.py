@@ -21,6 +21,8 @@ from benchmark.synthesis.sketch import sketch_of
 from benchmark.trace import Trace
 from tests.baselines.made_traces import make_corpus
 
+pytestmark = pytest.mark.slow
+
 QUIET = Log(lambda row: None)
 NETWORK = {"layers": 1, "width": 32, "heads": 2, "inner": 64, "steps": 40, "batch_tokens": 512, "header_epochs": 60}
 APPLICATIONS = ("player", "browser", "call")

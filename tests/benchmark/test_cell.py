@@ -191,6 +191,8 @@ import sys
 from pathlib import Path
 from benchmark.harness.cell import run_cell
 from tests.houses import config_of, rooms_of
+
+pytestmark = pytest.mark.slow
 root = Path(sys.argv[1])
 run_cell(config_of(root, mode="hang", stage=sys.argv[2]), {}, rooms_of(root))
 """

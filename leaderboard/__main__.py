@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmark.record import Record
-from leaderboard.records import find_records, read_records
+from leaderboard.records import find_records, read_records, state_of
 
 EXAMPLES = """examples:
   python -m leaderboard show                       the runs made here, or else those that the project ships
@@ -48,8 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     print(render(records, chosen.format))
     for record in records:
-        if record.status != "ok":
-            print(f"{record.method} (cell {record.cell}): {record.status}: {record.reason}")
+        if (state := state_of(record)) not in ("ok", "running"):
+            print(f"{record.method} (cell {record.cell}): {state}: {record.reason}")
     return 0
 
 

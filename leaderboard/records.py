@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.record import Record, RecordError, read_record
+from benchmark.harness.machine import boot_id
+from benchmark.record import DIED, Record, RecordError, read_record
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN, COMMITTED = ROOT / "results" / "cells", ROOT / "leaderboard" / "records"
@@ -28,3 +29,10 @@ def read_records(paths: list[Path]) -> tuple[list[Record], list[str]]:
         except RecordError as error:
             faults.append(str(error))
     return records, faults
+
+
+def state_of(record: Record) -> str:
+    """Return the record's status, or "running" where the process that opened it is at work on it still."""
+    if record.reason != DIED or record.boot != boot_id():
+        return record.status
+    return "running" if Path(f"/proc/{record.pid}").exists() else record.status

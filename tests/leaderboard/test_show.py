@@ -1,13 +1,17 @@
 """The table and its JSON show every record, and say what was left out."""
 
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from benchmark.harness.machine import boot_id
 from benchmark.metric import Score
 from benchmark.record import Record, close_record, open_record, score_facts
+from leaderboard.records import state_of
 from leaderboard.table import group_rows, render
 from tests.houses import ROOT
 
@@ -59,6 +63,26 @@ def test_budgets_are_tables_of_their_own():
     text = render([record("gpt", 0, 0.8), record("gpt", 1, 0.1, budget="smoke")])
     assert "budget=default" in text
     assert "budget=smoke" in text
+
+
+def test_a_rebuilt_method_is_under_trained_until_it_beats_independent_draws():
+    def with_c2st(method, value, **generator):
+        made = record(method, 0, 0.5)
+        made.config = {"generator": {"name": method, **generator}}
+        made.scores |= score_facts({"fidelity.c2st": Score(value)})
+        return made
+
+    floor = with_c2st("independent", 0.9)
+    for value, part in ((0.95, "under-trained"), (0.9, "under-trained"), (0.8, "")):
+        rows = group_rows([floor, with_c2st("netdiffusion", value, rebuilds="a paper")])
+        assert {row.name: row.part for row in rows} == {"independent": "floor", "netdiffusion": part}
+
+
+def test_a_cell_at_work_is_running_and_one_whose_process_is_gone_died():
+    working = Record(cell="a", method="m", choices={}, config={}, seed=0, pid=os.getpid(), boot=boot_id())
+    assert state_of(working) == "running"
+    assert state_of(replace(working, boot="an earlier boot")) == "failed"
+    assert state_of(replace(working, status="timeout", reason="over 5 s")) == "timeout"
 
 
 def test_json_has_a_row_for_every_status(tmp_path):

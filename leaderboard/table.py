@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
 from benchmark.record import Record
+from benchmark.statistics.resampling import paired_difference
 from leaderboard.records import state_of
 
 # The part that a reference plays; all other rows are methods that compete.
@@ -52,14 +54,24 @@ class Row:
     records: list[Record] = field(default_factory=list)
 
     def interval(self, metric: str) -> tuple[float, float, float] | None:
-        """Return (mean, low, high): over seeds by Student's t, or of the one record; None without a value."""
-        values = [value for record in self.records if (value := record.value(metric)) is not None]
-        if not values:
+        """Return (mean over seeds, low, high), None without a value.
+
+        The interval resamples seeds and test traces together where the records have a value a trace; else it is
+        Student's over the seeds, or the one record's own.
+        """
+        scored = [record for record in self.records if record.value(metric) is not None]
+        if not scored:
             return None
+        values = [record.scores[metric]["value"] for record in scored]
         mean = math.fsum(values) / len(values)
+        own = scored[0].scores[metric]["interval"]
         if len(values) == 1:
-            own = self.records[0].scores.get(metric, {}).get("interval")
             return (mean, own[0], own[1]) if own else (mean, math.nan, math.nan)
+        traces = sorted(set.intersection(*(set(record.per_trace.get(metric, {})) for record in scored)))
+        if own and len(traces) > 1:
+            table = np.array([[record.per_trace[metric][trace] for trace in traces] for record in scored])
+            found = paired_difference(table, np.zeros_like(table))
+            return mean, mean + found.interval[0] - found.value, mean + found.interval[1] - found.value
         spread = float(stats.sem(values)) * float(stats.t.ppf(0.975, len(values) - 1))
         return mean, mean - spread, mean + spread
 

@@ -55,6 +55,18 @@ def test_the_interval_over_seeds_is_students():
     assert (low, high) == (pytest.approx(0.8 - 0.24841, abs=1e-4), pytest.approx(0.8 + 0.24841, abs=1e-4))
 
 
+def test_with_values_by_trace_the_interval_covers_seeds_and_traces():
+    # Two seeds that agree, on traces that don't: Student's interval over the seeds would be a point.
+    twins = [record("gpt", seed, 0.5) for seed in (0, 1)]
+    for twin in twins:
+        twin.per_trace = {"downstream.rung.skill_kept": {f"t{number}": number % 2 for number in range(16)}}
+    mean, low, high = group_rows(twins)[0].interval("downstream.rung.skill_kept")
+    assert mean == pytest.approx(0.5)
+    # The mean of 16 coins has a standard error of 1/8.
+    assert 0.5 - 0.3 < low < 0.5 - 0.15
+    assert 0.5 + 0.15 < high < 0.5 + 0.3
+
+
 def test_one_seed_shows_its_own_interval():
     assert "0.80 [0.70, 0.90]" in render([record("gpt", 0, 0.8)])
 

@@ -22,11 +22,17 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: a metric, its heading, an arrow for the better direction and a format."""
+    """One column: a metric, its heading with an arrow for the better direction, a format and the range of its values.
+
+    bare: shown without its interval.
+    """
 
     metric: str
     heading: str
     form: str = ".2f"
+    low: float = -math.inf
+    high: float = math.inf
+    bare: bool = False
 
 
 TWO_SAMPLE = "fidelity.c2st"
@@ -35,13 +41,13 @@ COLUMNS = (
     Column("downstream.rung6.skill_over_independent", "over indep. ↑"),
     Column("downstream.height.skill_kept", "height kept ↑"),
     Column("downstream.startup.skill_kept", "startup kept ↑"),
-    Column("timing.distance", "timing ↓"),
-    Column(TWO_SAMPLE, "c2st ↓"),
-    Column("validity.l2.raw", "L2 raw ↑", ".3f"),
-    Column("validity.l2.repaired", "L2 repaired ↑", ".3f"),
-    Column("memorisation.copied_share", "copied ↓", ".3f"),
-    Column("cost.fit_s", "fit s", ".0f"),
-    Column("cost.sample_packets_per_s", "packets/s", ",.0f"),
+    Column("timing.distance", "timing ↓", low=0),
+    Column(TWO_SAMPLE, "c2st ↓", low=0.5, high=1),
+    Column("validity.l2.raw", "L2 raw ↑", ".3f", bare=True),
+    Column("validity.l2.repaired", "L2 repaired ↑", ".3f", bare=True),
+    Column("memorisation.copied_share", "copied ↓", low=0, high=1),
+    Column("cost.fit_s", "fit s", ".0f", bare=True),
+    Column("cost.sample_packets_per_s", "packets/s", ",.0f", bare=True),
 )
 
 
@@ -148,7 +154,9 @@ def _line(row: Row) -> list[str]:
             cells.append("–")
             continue
         mean, low, high = found
-        spread = "" if math.isnan(low) else f" [{low:{column.form}}, {high:{column.form}}]"
+        # An interval centred on the value may reach past what values can be.
+        low, high = max(low, column.low), min(high, column.high)
+        spread = "" if column.bare or math.isnan(low) else f" [{low:{column.form}}, {high:{column.form}}]"
         cells.append(f"{mean:{column.form}}{spread}")
     return [row.name, row.part, str(len(row.records)), ", ".join(statuses), *cells]
 

@@ -23,7 +23,7 @@ from benchmark.record import Record
 
 ROOT = Path(__file__).resolve().parent
 METHOD_AXES = ("generator", "tokenization", "context", "conditioning", "probe", "router")
-ended: list[Record] = []
+ended: list[tuple[Record, Rooms]] = []
 
 
 def resolve(config: DictConfig) -> Any:
@@ -67,7 +67,7 @@ def main(config: DictConfig) -> None:
         record, found = run_with_references(cell, reference, rooms, progress.listen, config.retry, config.workers)
         progress.conclude(record, found)
     mirror(record, cell[0]["wandb"], rooms.results)
-    ended.append(record)
+    ended.append((record, rooms))
 
 
 if __name__ == "__main__":
@@ -75,5 +75,6 @@ if __name__ == "__main__":
     check_choices(sys.argv[1:], ROOT / "conf")
     main()
     if ended:
-        subprocess.run([sys.executable, "-m", "leaderboard", "show"], cwd=ROOT, check=False)
-    sys.exit(any(record.status in ("failed", "timeout") for record in ended))
+        words = [sys.executable, "-m", "leaderboard", "show", "--records", str(ended[0][1].cells)]
+        subprocess.run(words, cwd=ROOT, check=False)
+    sys.exit(any(record.status in ("failed", "timeout") for record, _ in ended))

@@ -40,6 +40,13 @@ def test_a_sweep_leaves_a_record_for_each_cell_and_each_reference(swept):
     assert {record["status"] for record in records(results).values()} == {"ok"}
 
 
+def test_a_sweep_ends_with_the_table_of_its_own_results(swept):
+    _, done = swept
+    assert "dataset=streaming budget=tiny" in done.stdout
+    assert done.stdout.count("dataset=") == 1
+    assert "real against real" in done.stdout
+
+
 def test_a_record_lies_in_the_folder_of_its_cell(swept):
     assert all(path.parent.name == record["cell"] for path, record in records(swept[0]).items())
 

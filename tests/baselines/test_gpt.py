@@ -35,7 +35,7 @@ def make_method(name: str, scheme: str = "trajectory", **options: Any) -> Method
 
 def fit(name: str, seed: int = 0, scheme: str = "trajectory", **network: Any) -> Gpt:
     gpt = build(make_method(name, scheme))
-    gpt.fit(make_corpus(9, APPLICATIONS), Budget("tiny", 60, 60, {**NETWORK, **network}), seed, QUIET)
+    gpt.fit(make_corpus(9, APPLICATIONS), Budget("tiny", 60, 60, network={**NETWORK, **network}), seed, QUIET)
     return gpt
 
 
@@ -112,7 +112,7 @@ def test_guidance_runs_and_changes_what_is_sampled() -> None:
     gpts = []
     for guidance in (1.0, 2.0):
         gpt = build(method._replace(conditioning=Conditioning("trajectory", 0.2, guidance)))
-        gpt.fit(make_corpus(4), Budget("tiny", 60, 60, {**NETWORK, "steps": 10}), 0, QUIET)
+        gpt.fit(make_corpus(4), Budget("tiny", 60, 60, network={**NETWORK, "steps": 10}), 0, QUIET)
         gpts.append(gpt)
     conditions = [trace.condition for trace in make_corpus(2).train]
     assert not same(*(list(gpt.sample(conditions, 1)) for gpt in gpts))
@@ -185,7 +185,7 @@ class Bits:
 
 def test_a_plain_tokenization_is_followed_by_its_grammar_until_its_time_is_full() -> None:
     gpt = build(Method({}, Bits(), Context(16), Conditioning("trajectory")))
-    gpt.fit(make_corpus(4), Budget("tiny", 60, 60, {**NETWORK, "steps": 5}), 0, QUIET)
+    gpt.fit(make_corpus(4), Budget("tiny", 60, 60, network={**NETWORK, "steps": 5}), 0, QUIET)
     made = list(gpt.sample([make_corpus(2).train[0].condition], 0))
     tokens = made[0].notes["tokens"]
     assert tokens[-1] == 0

@@ -16,6 +16,8 @@ from benchmark.harness.stage import cell_id, stage_keys
 from benchmark.record import read_record
 from tests.houses import ROOT, build_house, config_of, rooms_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
@@ -191,8 +193,6 @@ import sys
 from pathlib import Path
 from benchmark.harness.cell import run_cell
 from tests.houses import config_of, rooms_of
-
-pytestmark = pytest.mark.slow
 root = Path(sys.argv[1])
 run_cell(config_of(root, mode="hang", stage=sys.argv[2]), {}, rooms_of(root))
 """

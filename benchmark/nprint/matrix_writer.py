@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -67,7 +68,7 @@ class NpyWriter:
         return b"\x93NUMPY\x01\x00" + room.to_bytes(2, "little") + text.ljust(room - 1) + b"\n"
 
 
-class _ColumnWriter:
+class _ColumnWriter(ABC):
     """Writes blocks as Arrow record batches, with a first column ``packet`` if asked for."""
 
     def __init__(self, path: Path, names: Sequence[str], index: bool) -> None:
@@ -76,8 +77,9 @@ class _ColumnWriter:
         self.schema = pa.schema([pa.field("packet", pa.int64()), *fields] if index else fields)
         self.sink = self._open(path)
 
+    @abstractmethod
     def _open(self, path: Path) -> pq.ParquetWriter | pa_csv.CSVWriter:
-        raise NotImplementedError
+        """Open the file for batches of this schema."""
 
     def write(self, matrix: NDArray[np.int8], packet: NDArray[np.int64]) -> None:
         """Append a block."""

@@ -1,1 +1,6 @@
-"""The methods: one readable file or folder a generator, one file a tokenization."""
+"""The methods, and what several of them are made of.
+
+A generator is a file or a folder here, a tokenization one in ``tokenizations/``; each is named by a YAML in
+``conf/`` and begins at its ``build``. ``parts/`` holds no method: symbols of packets, quality classes, chains,
+how flows begin, and what the references keep and store.
+"""

@@ -2,27 +2,27 @@
 
 For each (application, rung): direction and payload are drawn together, the gap apart from them, each as
 often as in the training packets of that class. The class is looked up anew at every packet's time.
+Of a trace with several flows the largest is learnt; a sampled trace has that one flow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 
-from baselines.binning import bin_gaps, draw_gap, gaps_of
-from baselines.chains import Pools, draw_from, learn_pools
-from baselines.classes import Classes, read_examples, window_of
-from baselines.openings import Openings
-from baselines.tables import Arrays, count_numbers, load_tables, save_tables
+from baselines.parts.chains import Pools, draw_from, learn_pools
+from baselines.parts.classes import read_examples, window_of
+from baselines.parts.fixed_symbols import bin_gaps, draw_gap
+from baselines.parts.openings import Openings
+from baselines.parts.sketch_sampler import SketchSampler
+from baselines.parts.sketches import gaps_of
+from baselines.parts.tables import Arrays
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Log, Method
-from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch
-from benchmark.trace import NANOSECONDS, Condition, Trace
+from benchmark.trace import NANOSECONDS, Condition
 
 MOST_PACKETS = 1_000_000
 
@@ -32,7 +32,7 @@ def build(method: Method) -> IndependentPackets:
     return IndependentPackets()
 
 
-class IndependentPackets:
+class IndependentPackets(SketchSampler):
     """Independent packets by (application, rung)."""
 
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
@@ -47,14 +47,8 @@ class IndependentPackets:
         self.openings = Openings.learn(examples)
         log.report("fit", 1, 1, packets=float(len(keys)))
 
-    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
-        """Yield one trace a condition, in order."""
-        for number, condition in enumerate(conditions):
-            random = np.random.default_rng([seed, number])
-            sketch = self._sketch(condition, random)
-            yield trace_of(sketch, condition, f"synthetic-{number:04d}", int(random.integers(1 << 31)))
-
-    def _sketch(self, condition: Condition, random: np.random.Generator) -> Sketch:
+    def draw(self, condition: Condition, random: np.random.Generator) -> Sketch:
+        """Draw packets until the condition's duration is full."""
         opening = self.openings.draw(condition.application, random)
         ts = np.zeros(MOST_PACKETS, np.int64)
         sent = np.zeros(MOST_PACKETS, np.int64)
@@ -64,24 +58,13 @@ class IndependentPackets:
         payload = (sent[:count] // 2).astype(np.int32)
         return Sketch(opening.transport, ts[:count], sent[:count] % 2 == 1, payload, opening.round_trip)
 
-    def _arrays(self) -> Arrays:
+    def arrays(self) -> Arrays:
+        """Return the counts."""
         return {**self.sent.arrays("sent"), **self.gaps.arrays("gaps")}
 
-    @property
-    def figures(self) -> dict[str, float]:
-        """What it says of itself: how many numbers were learnt."""
-        return {"parameters": count_numbers(self._arrays())}
-
-    def save(self, folder: Path) -> None:
-        """Write the counts."""
-        save_tables(folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()})
-
-    def load(self, folder: Path) -> None:
-        """Read what ``save`` wrote."""
-        arrays, facts = load_tables(folder)
+    def take(self, arrays: Arrays) -> None:
+        """Take back the counts."""
         self.sent, self.gaps = Pools.of(arrays, "sent"), Pools.of(arrays, "gaps")
-        self.classes = Classes(tuple((name, rung) for name, rung in facts["classes"]))
-        self.openings = Openings.of(facts["openings"])
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -2,27 +2,26 @@
 
 A symbol is a packet's direction, size class and gap bin; payloads and gaps within them are drawn anew. A
 state that a class never saw goes on as it does in the application's other classes.
+Of a trace with several flows the largest is learnt; a sampled trace has that one flow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 
-from baselines.binning import GAPS, SYMBOLS, draw_gap, draw_payload, learn_payloads, symbols_of
-from baselines.chains import Chain, Pools, draw_from, learn_chain
-from baselines.classes import Classes, read_examples, window_of
-from baselines.openings import Openings
-from baselines.tables import Arrays, count_numbers, load_tables, save_tables
+from baselines.parts.chains import Chain, Pools, draw_from, learn_chain
+from baselines.parts.classes import read_examples, window_of
+from baselines.parts.fixed_symbols import GAPS, SIZES, SYMBOLS, draw_gap, draw_payload, learn_payloads, symbols_of
+from baselines.parts.openings import Openings
+from baselines.parts.sketch_sampler import SketchSampler
+from baselines.parts.tables import Arrays
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Log, Method
-from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch
-from benchmark.trace import NANOSECONDS, Condition, Trace
+from benchmark.trace import NANOSECONDS, Condition
 
 START = SYMBOLS  # the state before the first packet
 MOST_PACKETS = 1_000_000
@@ -33,7 +32,7 @@ def build(method: Method) -> MarkovPackets:
     return MarkovPackets()
 
 
-class MarkovPackets:
+class MarkovPackets(SketchSampler):
     """Markov-1 packets by (application, rung)."""
 
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
@@ -47,59 +46,32 @@ class MarkovPackets:
         self.openings = Openings.learn(examples)
         log.report("fit", 1, 1, transitions=float(len(keys)))
 
-    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
-        """Yield one trace a condition, in order."""
-        for number, condition in enumerate(conditions):
-            random = np.random.default_rng([seed, number])
-            sketch = self._sketch(condition, random)
-            yield trace_of(sketch, condition, f"synthetic-{number:04d}", int(random.integers(1 << 31)))
-
-    def _sketch(self, condition: Condition, random: np.random.Generator) -> Sketch:
+    def draw(self, condition: Condition, random: np.random.Generator) -> Sketch:
+        """Run the chain until the condition's duration is full."""
         opening = self.openings.draw(condition.application, random)
-        windows = self.classes.of_windows(condition)
         ts, payload = np.zeros(MOST_PACKETS, np.int64), np.zeros(MOST_PACKETS, np.int32)
         up = np.zeros(MOST_PACKETS, np.bool_)
-        end = round(condition.duration * NANOSECONDS)
-        applications = self.classes.application_of()
         count = _draw(
-            ts,
-            up,
-            payload,
-            windows,
-            window_of(condition),
-            opening.first,
-            end,
-            self.chain.rows,
-            self.chain.pools,
-            self.payloads,
-            applications,
+            *(ts, up, payload),
+            *(self.classes.of_windows(condition), window_of(condition)),
+            *(opening.first, round(condition.duration * NANOSECONDS)),
+            *(self.chain.rows, self.chain.pools, self.payloads, self.classes.application_of()),
             random,
         )
         return Sketch(opening.transport, ts[:count], up[:count], payload[:count], opening.round_trip)
 
-    def _arrays(self) -> Arrays:
+    def arrays(self) -> Arrays:
+        """Return the chains and the payloads."""
         return {
             "rows": self.chain.rows,
             **self.chain.pools.arrays("chain"),
             **self.payloads.arrays("payloads"),
         }
 
-    @property
-    def figures(self) -> dict[str, float]:
-        """What it says of itself: how many numbers were learnt."""
-        return {"parameters": count_numbers(self._arrays())}
-
-    def save(self, folder: Path) -> None:
-        """Write the chains."""
-        save_tables(folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()})
-
-    def load(self, folder: Path) -> None:
-        """Read what ``save`` wrote."""
-        arrays, facts = load_tables(folder)
+    def take(self, arrays: Arrays) -> None:
+        """Take back the chains and the payloads."""
         self.chain = Chain(arrays["rows"], Pools.of(arrays, "chain"))
         self.payloads = Pools.of(arrays, "payloads")
-        self.classes = Classes(tuple((name, rung) for name, rung in facts["classes"]))
-        self.openings = Openings.of(facts["openings"])
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -131,7 +103,7 @@ def _draw(
             break
         kind = state // GAPS
         ts[count] = now
-        up[count] = kind >= SYMBOLS // GAPS // 2
+        up[count] = kind >= SIZES
         payload[count] = draw_payload(kind, applications[key], payloads, last, random)
         count += 1
     return count

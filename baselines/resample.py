@@ -1,19 +1,18 @@
 """The photocopier: hands out training traces, so that a score which rewards remembering is seen.
 
 A condition gets the training trace of its application whose labels are most like those asked for, as it was
-captured: its packets, its endpoints, its times.
+captured: its packets, its endpoints, its times, all its flows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from baselines.parts.kept_traces import KeptTraces, unlikeness
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Log, Method
-from benchmark.storage.compact import read_traces, write_traces
 from benchmark.trace import Condition, Trace
 
 
@@ -22,12 +21,12 @@ def build(method: Method) -> Photocopier:
     return Photocopier()
 
 
-class Photocopier:
+class Photocopier(KeptTraces):
     """Copies of training traces."""
 
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
         """Keep the training traces."""
-        self.traces: Sequence[Trace] = list(corpus.train)
+        self.traces = list(corpus.train)
         log.report("fit", 1, 1, traces=float(len(self.traces)))
 
     def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
@@ -40,20 +39,3 @@ class Photocopier:
             used[chosen] += 1
             trace = self.traces[chosen]
             yield Trace(f"synthetic-{number:04d}", trace.packets, condition, trace.client)
-
-    def save(self, folder: Path) -> None:
-        """Write the traces."""
-        write_traces(folder / "traces.parquet", self.traces)
-
-    def load(self, folder: Path) -> None:
-        """Read what ``save`` wrote; times come back to the microsecond."""
-        self.traces = read_traces(folder / "traces.parquet")
-
-
-def unlikeness(one: Condition, other: Condition) -> float:
-    """Return how far apart two conditions are: by application, duration and rung in each window."""
-    count = min(len(one.labels), len(other.labels))
-    rung = np.abs(one.labels.rung[:count].astype(float) - other.labels.rung[:count])
-    apart = rung.mean() if count else 0.0
-    length = abs(one.duration - other.duration) / max(one.duration, other.duration, 1e-9)
-    return 1000.0 * (one.application != other.application) + 10.0 * length + float(apart)

@@ -41,16 +41,16 @@ class Budget:
     """How much work a fit and a sampling may be. Steps rule, so that a seed gives one result; seconds only guard.
 
     fit_seconds: a fit stops early past it, and says so in its log. cell_seconds: the child is killed past it.
-    traces: how many traces are sampled, None for one a training trace.
     network, image: sizes for sequence models and for image models, from the budget's YAML.
+    traces: how many traces are sampled, None for one a training trace.
     """
 
     name: str
     fit_seconds: float
     cell_seconds: float
-    traces: int | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
     image: Mapping[str, Any] = field(default_factory=dict)
+    traces: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """gpt: a small decoder-only transformer over a tokenization's tokens, its state embedded at every position.
 
 Fitted by a plain loop on the training split, chosen on validation; sampled in batches with a sliding context.
+What it learns of a trace with several flows is the tokenization's to say: segments and joint read the largest.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from baselines.gpt.model import Network, Shape
 from baselines.gpt.plain import PlainTokenization, stateful
 from baselines.gpt.sampling import write_traces
 from baselines.gpt.training import Plan, train
-from baselines.threads import one_thread
+from baselines.parts.threads import one_thread
 from benchmark.corpus import Corpus
 from benchmark.errors import ConfigError
 from benchmark.method import Budget, Log, Method
+from benchmark.synthesis.sketch import largest_flow
 from benchmark.trace import Condition, Trace
 
 _SHAPE = ("layers", "width", "heads", "keys", "inner")
@@ -101,7 +103,7 @@ class Gpt:
         self._tokenization.fit(train_traces, seed)
         sequences = [self._sequence(trace) for trace in train_traces]
         validation = [self._sequence(trace) for trace in held]
-        packets = sum(len(trace.packets) for trace in train_traces)
+        packets = sum(int((trace.flows.index == largest_flow(trace)).sum()) for trace in train_traces)
         tokens = sum(len(sequence[0]) for sequence in sequences)
         log.report("tokenize", 1, 1, tokens=tokens, vocabulary=len(self._tokenization.vocabulary))
         torch.manual_seed(seed)

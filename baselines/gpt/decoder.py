@@ -1,10 +1,8 @@
 """One decoding step by hand on Llama's weights: all rows at one position, keys and values in a ring.
 
 RMSNorm (Zhang and Sennrich 2019), rotary positions (Su et al. 2021), SwiGLU (Shazeer 2020), grouped queries
-(Ainslie
-et al. 2023), as in transformers' Llama. Positions only enter by their difference, so a trace may outgrow the
-ring:
-the oldest key is overwritten, and the context slides.
+(Ainslie et al. 2023), as in transformers' Llama. Positions only enter by their difference, so a trace may outgrow
+the ring: the oldest key is overwritten, and the context slides.
 """
 
 from __future__ import annotations

@@ -12,9 +12,7 @@ from transformers import LlamaConfig, LlamaModel
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a network: layers, width, heads, keys (key-value heads), inner width of the feed-forward
-    part.
-    """
+    """Sizes of a network: layers, width, heads, keys (key-value heads), inner width of the feed-forward part."""
 
     layers: int = 2
     width: int = 128

@@ -12,11 +12,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.parts.rungs import RUNGS, rungs_at
 from benchmark.errors import ConfigError
 from benchmark.method import IntArray, StatefulTokenization, Tokenization
 from benchmark.trace import Condition, Trace
 
-_RUNGS = 16
 _GRACE = 4096
 
 
@@ -57,7 +57,7 @@ class PlainTokenization:
     @property
     def columns(self) -> Sequence[tuple[str, int]]:
         """The application and the rung."""
-        return (("application", len(self._applications) + 1), ("rung", _RUNGS))
+        return (("application", len(self._applications) + 1), ("rung", RUNGS))
 
     @property
     def drawn(self) -> NDArray[np.bool_]:
@@ -83,7 +83,7 @@ class PlainTokenization:
         tokens = np.asarray(self._inner.encode(trace), np.int64)
         columns = np.zeros((len(tokens), 2), np.int64)
         columns[:, 0] = self.number(condition)
-        columns[:, 1] = self.rungs(condition, np.cumsum(self.advance[tokens]))
+        columns[:, 1] = rungs_at(condition, np.cumsum(self.advance[tokens]))
         return tokens, columns
 
     def number(self, condition: Condition) -> int:
@@ -91,23 +91,13 @@ class PlainTokenization:
         known = condition.application in self._applications
         return 1 + self._applications.index(condition.application) if known else 0
 
-    @staticmethod
-    def rungs(condition: Condition, seconds: NDArray[np.float64]) -> IntArray:
-        """Value of the rung's column at each moment."""
-        rung = np.clip(condition.labels.rung.astype(np.int64), -1, _RUNGS - 2)
-        if not len(rung):
-            return np.zeros(len(seconds), np.int64)
-        return np.asarray(rung[np.clip((seconds / condition.window).astype(int), 0, len(rung) - 1)] + 1)
-
     def writer(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> PlainWriter:
         """See ``StatefulTokenization``; the network's draws are all there is, so seeds don't matter."""
         return PlainWriter(self, conditions, self._longest)
 
 
 class PlainWriter:
-    """Follows the grammar, and ends a row when its time is full or it holds more tokens than any real
-    trace.
-    """
+    """Follows the grammar, and ends a row when its time is full or it holds more tokens than any real trace."""
 
     def __init__(self, owner: PlainTokenization, conditions: Sequence[Condition], longest: float) -> None:
         self._owner = owner
@@ -128,8 +118,7 @@ class PlainWriter:
         open_rows = ~self._due() & (legal.sum(axis=1) > 1)
         legal[due] = False
         legal[due, self._end] = True
-        # The end is the network's to choose only once it is due: a rare token drawn early would cut traces
-        # short.
+        # The end is the network's to choose only once it is due: a rare token drawn early would cut traces short.
         timed = bool(self._advance.any())
         legal[open_rows & timed, self._end] = False
         return np.asarray(legal)
@@ -139,7 +128,7 @@ class PlainWriter:
         out = np.zeros((len(self._state), 2), np.int64)
         for row, condition in enumerate(self._conditions):
             out[row, 0] = self._owner.number(condition)
-            out[row, 1] = self._owner.rungs(condition, self._seconds[row : row + 1])[0]
+            out[row, 1] = rungs_at(condition, self._seconds[row : row + 1])[0]
         return out
 
     def push(self, tokens: IntArray) -> NDArray[np.bool_]:

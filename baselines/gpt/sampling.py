@@ -1,6 +1,4 @@
-"""Batched sampling: a writer says what may come and what the state is, the network chooses, rows end and
-leave.
-"""
+"""Batched sampling: a writer says what may come and what the state is, the network chooses, rows end and leave."""
 
 from __future__ import annotations
 
@@ -29,8 +27,7 @@ def write_traces(
 ) -> int:
     """Drive a writer to the end of all its rows at temperature 1; return the number of tokens written.
 
-    start: the token that stands before the first. guidance: how far to go beyond what the condition alone
-    says
+    start: the token that stands before the first. guidance: how far to go beyond what the condition alone says
     (Ho and Salimans 2022); other than 1, every row is run a second time with ``condition_columns`` hidden.
     """
     device = network.head.weight.device

@@ -1,6 +1,4 @@
-"""A plain training loop: random crops of the training sequences, AdamW, a cosine, the best state on
-validation.
-"""
+"""A plain training loop: random crops of the training sequences, AdamW, a cosine, the best state on validation."""
 
 from __future__ import annotations
 
@@ -44,8 +42,7 @@ def train(
     seed: int,
     log: Log,
 ) -> float:
-    """Train on sequences of tokens [n] and state columns [n, k]; leave the state that was best on validation
-    in place.
+    """Train on sequences of tokens [n] and state columns [n, k]; leave the state that was best on validation.
 
     Returns the best validation loss, nats a token (the training loss where there is no validation).
     """

@@ -1,9 +1,7 @@
-"""Joint symbols: one token a packet, of its direction, size class and gap bin; flat, after one for the
-transport.
+"""Joint symbols: one token a packet, of its direction, size class and gap bin; flat, after one for the transport.
 
-Kept exactly: the number of packets, their directions, common sizes. Lost: other sizes within their class,
-gaps
-within their bin (``baselines.symbols``), the round trip, all flows but the largest.
+Kept exactly: the number of packets, their directions, common sizes. Lost: other sizes within their class, gaps
+within their bin (``baselines.parts.learnt_symbols``), the round trip, all flows but the largest.
 """
 
 from __future__ import annotations
@@ -18,17 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from baselines.symbols import RUNAWAY, PacketSymbols, fastest, learn_symbols
+from baselines.parts.batch import Batch, keep_rows
+from baselines.parts.learnt_symbols import RUNAWAY, PacketSymbols, fastest, learn_symbols
+from baselines.parts.rungs import RUNGS, rungs_at
+from baselines.parts.sketches import TRANSPORTS, gaps_of
 from benchmark.method import Grammar, IntArray, Vocabulary
 from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch, sketch_of
-from benchmark.trace import Condition, Labels, Trace
+from benchmark.trace import NANOSECONDS, Condition, Labels, Trace
 
-TRANSPORTS = ("tcp", "quic", "rtp")
 END, FIRST_TRANSPORT, FIRST_SYMBOL = 0, 1, 1 + len(TRANSPORTS)
-RUNGS = 16
-SECOND = 1e9
-_BLOCK = 512
 
 
 def build(options: Mapping[str, Any]) -> Joint:
@@ -55,7 +52,7 @@ class Joint:
         self._symbols = learn_symbols(
             np.concatenate([nothing > 0, *(sketch.up for sketch in sketches)]),
             np.concatenate([nothing, *(sketch.payload for sketch in sketches)]),
-            np.concatenate([nothing, *(np.diff(sketch.ts, prepend=0) for sketch in sketches)]),
+            np.concatenate([nothing, *(gaps_of(sketch) for sketch in sketches)]),
             self._gap_bins,
         )
         self.__dict__.pop("vocabulary", None)
@@ -95,23 +92,22 @@ class Joint:
         """Return tokens [n] and columns [n, 2], as seen by one who was told ``condition``."""
         sketch = sketch_of(trace)
         tokens = self._tokens(sketch)
-        seconds = np.concatenate([[0.0], sketch.ts / SECOND, sketch.ts[-1:] / SECOND])
+        # The transport stands where the flow begins, the end where its last packet passed.
+        moments = np.concatenate([[0], sketch.ts, sketch.ts[-1:] if len(sketch) else [0]])
         columns = np.zeros((len(tokens), 2), np.int64)
         columns[:, 0] = self.number(condition)
-        columns[:, 1] = rungs_at(condition, seconds[: len(tokens)] if len(sketch) else np.zeros(len(tokens)))
+        columns[:, 1] = rungs_at(condition, (sketch.began + moments) / NANOSECONDS)
         return tokens, columns
 
     def decode(self, tokens: IntArray) -> Trace:
-        """Return the trace that the tokens describe, gaps and sizes drawn within their bins from a fixed
-        seed.
-        """
+        """Return the trace that the tokens describe, gaps and sizes drawn within their bins from a fixed seed."""
         tokens = np.asarray(tokens, np.int64)
         ways = tokens[(tokens >= FIRST_TRANSPORT) & (tokens < FIRST_SYMBOL)] - FIRST_TRANSPORT
         symbols = tokens[tokens >= FIRST_SYMBOL] - FIRST_SYMBOL
         gap, payload = self._symbols.draw(symbols, np.random.default_rng(0).random((len(symbols), 2)))
         ts = np.cumsum(gap)
         sketch = Sketch(TRANSPORTS[ways[0]] if len(ways) else "tcp", ts, self.up[symbols], payload.astype(np.int32))
-        duration = (float(ts[-1]) / SECOND if len(ts) else 0.0) + 1.0
+        duration = (float(ts[-1]) / NANOSECONDS if len(ts) else 0.0) + 1.0
         return trace_of(sketch, Condition("", duration, duration, Labels.unknown(1)), "decoded", 0)
 
     def grammar(self) -> Grammar:
@@ -164,107 +160,71 @@ class Joint:
         return np.asarray(self._shares[number])
 
     def masks(self) -> NDArray[np.bool_]:
-        """Legal packet symbols of each transport, bool [transports, vocabulary]; the end where there are
-        none.
-        """
+        """Legal packet symbols of each transport, bool [transports, vocabulary]; the end where there are none."""
         masks = self._seen.copy()
         masks[:, :FIRST_SYMBOL] = False
         masks[~masks.any(axis=1), END] = True
         return np.asarray(masks)
 
     def _tokens(self, sketch: Sketch) -> IntArray:
-        symbols = self._symbols.encode(sketch.up, sketch.payload, np.diff(sketch.ts, prepend=0))
+        symbols = self._symbols.encode(sketch.up, sketch.payload, gaps_of(sketch))
         way = FIRST_TRANSPORT + TRANSPORTS.index(sketch.transport)
         return np.concatenate([[way], FIRST_SYMBOL + symbols, [END]]).astype(np.int64)
-
-
-def rungs_at(condition: Condition, seconds: NDArray[np.float64]) -> IntArray:
-    """Value of the rung's column at each moment: rung + 1, 0 where nothing is asked."""
-    rung = np.clip(condition.labels.rung.astype(np.int64), -1, RUNGS - 2)
-    if not len(rung):
-        return np.zeros(len(seconds), np.int64)
-    return np.asarray(rung[np.clip((seconds / condition.window).astype(int), 0, len(rung) - 1)] + 1)
 
 
 class JointWriter:
     """See ``benchmark.method.Writer``: keeps each row's time, and ends it when its duration is full."""
 
     def __init__(self, owner: Joint, conditions: Sequence[Condition], seeds: Sequence[int], fastest: float) -> None:
-        count = len(conditions)
         self._owner, self._masks, self._up = owner, owner.masks(), owner.up
-        self._random = [np.random.default_rng([seed, 1]) for seed in seeds]
+        self._batch = Batch(seeds)
         self._number = np.array([owner.number(c) for c in conditions], np.int64)
-        self._first = np.array(
-            [
-                random.choice(len(TRANSPORTS), p=owner.shares(k))
-                for random, k in zip(self._random, self._number, strict=True)
-            ]
-        )
+        shares = (owner.shares(number) for number in self._number)
+        ways = zip(self._batch.streams, shares, strict=True)
+        self._first = np.array([random.choice(len(TRANSPORTS), p=share) for random, share in ways])
+        self._ways = self._first.copy()
         windows = max([1, *(len(c.labels) for c in conditions)])
         self._asked = np.stack([rungs_at(c, c.window * np.arange(windows)) for c in conditions])
         self._window = np.array([c.window for c in conditions])
         self._duration = np.array([c.duration for c in conditions])
         # A decoder that drifts into ever shorter gaps must not write without end.
         self._most = np.array([1000 + RUNAWAY * fastest * c.duration for c in conditions])
-        self._now = np.zeros(count, np.int64)
-        self._rows = np.arange(count)
-        self._ways = self._first.copy()
-        self._packets = np.zeros((count, 1024, 3), np.int64)
-        self._written = np.zeros(count, np.int64)
-        self._uniforms = np.zeros((count, _BLOCK, 2))
-        self._step = 0
+        self._now = np.zeros(len(conditions), np.int64)
 
     def mask(self) -> NDArray[np.bool_]:
         """Legal next tokens, bool [rows, vocabulary]."""
         legal = self._masks[self._first]
-        if self._step == 0:
+        if self._batch.steps == 0:
             legal[:] = False
             legal[np.arange(len(legal)), FIRST_TRANSPORT + self._first] = True
-        full = (self._now >= self._duration * SECOND) | (self._written[self._rows] >= self._most)
+        written = self._batch.written[self._batch.rows]
+        full = (self._now >= self._duration * NANOSECONDS) | (written >= self._most)
         legal[full] = False
         legal[full, END] = True
         return np.asarray(legal)
 
     def columns(self) -> IntArray:
         """Application and rung, int64 [rows, 2]."""
-        place = (self._now / SECOND / self._window).astype(int).clip(0, self._asked.shape[1] - 1)
+        place = (self._now / NANOSECONDS / self._window).astype(int).clip(0, self._asked.shape[1] - 1)
         return np.stack([self._number, self._asked[np.arange(len(place)), place]], 1)
 
     def push(self, tokens: IntArray) -> NDArray[np.bool_]:
         """Take one token a row; return which rows have ended."""
-        if self._step % _BLOCK == 0:
-            for row, random in enumerate(self._random):
-                self._uniforms[row] = random.random((_BLOCK, 2))
-        if self._written.max(initial=0) + 1 >= self._packets.shape[1]:
-            self._packets = np.concatenate([self._packets, np.zeros_like(self._packets)], axis=1)
+        batch, uniforms = self._batch, self._batch.draw()
         chosen = np.flatnonzero(tokens >= FIRST_SYMBOL)
         symbols = tokens[chosen] - FIRST_SYMBOL
-        gap, payload = self._owner.symbols.draw(symbols, self._uniforms[chosen, self._step % _BLOCK])
+        gap, payload = self._owner.symbols.draw(symbols, uniforms[chosen])
         self._now[chosen] += gap
-        rows = self._rows[chosen]
-        self._packets[rows, self._written[rows]] = np.stack([self._now[chosen], self._up[symbols], payload], 1)
-        self._written[rows] += 1
-        self._step += 1
+        rows = batch.rows[chosen]
+        batch.packets[rows, batch.written[rows]] = np.stack([self._now[chosen], self._up[symbols], payload], 1)
+        batch.written[rows] += 1
         return np.asarray(tokens == END)
 
     def keep(self, rows: IntArray) -> None:
         """Go on with these rows only."""
-        for name in (
-            "_number",
-            "_first",
-            "_asked",
-            "_window",
-            "_duration",
-            "_most",
-            "_now",
-            "_rows",
-            "_uniforms",
-        ):
-            setattr(self, name, getattr(self, name)[rows])
-        self._random = [self._random[row] for row in rows]
+        self._batch.keep(rows)
+        keep_rows(self, ("_number", "_first", "_asked", "_window", "_duration", "_most", "_now"), rows)
 
     def trace(self, row: int, condition: Condition, name: str, seed: int) -> Trace:
         """Compile what an original row has written."""
-        packets = self._packets[row, : self._written[row]]
-        sketch = Sketch(TRANSPORTS[self._ways[row]], packets[:, 0], packets[:, 1] > 0, packets[:, 2].astype(np.int32))
-        return trace_of(sketch, condition, name, seed)
+        return trace_of(self._batch.sketch(row, TRANSPORTS[self._ways[row]]), condition, name, seed)

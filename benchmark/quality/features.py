@@ -1,7 +1,6 @@
 """Features of each window of a trace, exactly as the kernel program computes them.
 
-The machine is in ``feature_machine``, its state in ``feature_state``, the names and order of the features in
-``feature_names``.
+The machine is in ``machine``, its state in ``state``, the names and order of the features in ``names``.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ def extract(trace: Trace, feature_set: str = "F5") -> FeatureTable:
     packets, bounds, skipped = _sort_packets(trace)
     rows = np.zeros((windows, len(names)), np.uint32)
     owner = np.full(windows, -1, np.int32)
-    run(packets, bounds, _clock(trace), level, True, rows, owner, np.zeros(0, np.uint32))
+    run(packets, bounds, clock_of(trace), level, True, rows, owner, np.zeros(0, np.uint32))
     return FeatureTable(np.arange(windows), rows.astype(np.int64), names, skipped)
 
 
@@ -89,13 +88,13 @@ def extract_flows(trace: Trace, feature_set: str = "F5") -> FlowTable:
     # A packet closes one window at most, and each flow leaves one open.
     counted = int(
         run(
-            *(packets, bounds, _clock(trace), 0, False),
+            *(packets, bounds, clock_of(trace), 0, False),
             *(np.zeros((0, 4), np.uint32), np.zeros(0, np.int32), np.zeros(0, np.uint32)),
         )
     )
     rows = np.zeros((counted, len(names)), np.uint32)
     flow, window = np.zeros(counted, np.int32), np.zeros(counted, np.uint32)
-    run(packets, bounds, _clock(trace), level, False, rows, flow, window)
+    run(packets, bounds, clock_of(trace), level, False, rows, flow, window)
     return FlowTable(flow.astype(np.int64), window.astype(np.int64), rows, names, skipped)
 
 
@@ -105,7 +104,7 @@ def _level(feature_set: str) -> int:
     return FEATURE_SETS.index(feature_set)
 
 
-def _clock(trace: Trace) -> NDArray[Any]:
+def clock_of(trace: Trace) -> NDArray[Any]:
     """Return the CLOCK record [1] that counts the trace's windows from its first packet."""
     window = round(trace.condition.window * NANOSECONDS)
     shift = min(_MAX_SHIFT, (window & -window).bit_length() - 1)

@@ -27,9 +27,11 @@ class Endpoints:
 class Sketch:
     """Packets of one flow as a generator sees them: when, which way and how much payload.
 
-    transport: "tcp", "quic" or "rtp". ts: int64 [n], ns, non-decreasing, from the trace's first packet on.
+    transport: "tcp", "quic" or "rtp". ts: int64 [n], ns, non-decreasing, from the flow's first packet on.
     up: bool [n]. payload: int32 [n], layer 4 payload bytes; 0 is a bare acknowledgement (TCP only).
     Handshake and teardown aren't in it: the compiler owns them. round_trip: ns, for the handshake's pace.
+    began: ns from the trace's first packet, where windows count from, to the flow's. A compiled trace has no other
+    flow, so it is 0 there.
     """
 
     transport: str
@@ -37,33 +39,41 @@ class Sketch:
     up: NDArray[np.bool_]
     payload: NDArray[np.int32]
     round_trip: int = ROUND_TRIP
+    began: int = 0
 
     def __len__(self) -> int:
         return len(self.ts)
 
 
+def largest_flow(trace: Trace) -> int:
+    """Return the flow with most down bytes in the whole trace (ties: first seen), -1 where there is no flow."""
+    flows = trace.flows
+    if flows.count == 0:
+        return -1
+    down = (flows.index >= 0) & ~flows.up
+    return int(np.argmax(np.bincount(flows.index[down], trace.packets.length[down], minlength=flows.count)))
+
+
 def sketch_of(trace: Trace) -> Sketch:
-    """Return the sketch of a trace's largest flow (by down bytes), without handshake and teardown packets.
+    """Return the sketch of a trace's largest flow, without handshake and teardown packets.
 
     Times count from the flow's first packet, so what the handshake took stays ahead of the first row.
     """
     fields, flows = trace.packets.fields, trace.flows
     if flows.count == 0:
         return empty_sketch("tcp")
-    down = (flows.index >= 0) & ~flows.up
-    weight = np.bincount(flows.index[down], trace.packets.length[down], minlength=flows.count)
-    flow = int(np.argmax(weight))
-    members = np.flatnonzero(flows.index == flow)
+    members = np.flatnonzero(flows.index == largest_flow(trace))
+    began = max(0, int(trace.packets.ts[members[0]] - trace.packets.ts[0]))
     ts = trace.packets.ts[members] - trace.packets.ts[members[0]]
     ts = np.maximum.accumulate(np.maximum(ts, 0))
     up, payload = flows.up[members], fields.payload[members]
     if fields.protocol[members[0]] != TCP:
         # QUIC by its port (RFC 9312 §2); all other datagrams are taken for RTP.
         quic = 443 in (fields.sport[members[0]], fields.dport[members[0]])
-        return Sketch("quic" if quic else "rtp", ts, up, payload)
+        return Sketch("quic" if quic else "rtp", ts, up, payload, began=began)
     flags = fields.flags[members]
     kept = rows_of_tcp(flags, up, payload)
-    return Sketch("tcp", ts[kept], up[kept], payload[kept], measure_round_trip(ts, flags, up))
+    return Sketch("tcp", ts[kept], up[kept], payload[kept], measure_round_trip(ts, flags, up), began)
 
 
 def empty_sketch(transport: str) -> Sketch:

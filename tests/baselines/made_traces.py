@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from benchmark.corpus import Corpus
 from benchmark.synthesis.compiler import CLIENT_PREFIX, trace_of
 from benchmark.synthesis.sketch import Sketch
-from benchmark.trace import Condition, Labels, Trace
+from benchmark.trace import Condition, Labels, Trace, join_packets
 
 TRANSPORT = {"player": "tcp", "browser": "quic", "call": "rtp"}
 
@@ -66,3 +68,10 @@ def make_corpus(traces: int = 8, applications: tuple[str, ...] = ("player", "bro
         for k in range(traces + 2)
     ]
     return Corpus("made", "made", 2.0, made[:traces], made[traces:], made[traces:], (144, 240, 360, 480), CLIENT_PREFIX)
+
+
+def put_beside(trace: Trace, other: Trace, later: int) -> Trace:
+    """Return the trace with the other's packets too, ``later`` ns after its own; its condition stays."""
+    both = join_packets([trace.packets, other.packets.shifted(later)])
+    both = replace(both, ts=both.ts - both.ts.min())
+    return replace(trace, packets=both.take(np.argsort(both.ts, kind="stable")))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.symbols import learn_symbols
+from baselines.parts.learnt_symbols import learn_symbols
 from baselines.tokenizations.joint import END, FIRST_SYMBOL, Joint, build
 from benchmark.method import StatefulTokenization, Tokenization
 from benchmark.synthesis.sketch import sketch_of

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.header_image import ImageSet, choose_columns, draw_rows, read_rows
-from baselines.image_size import ImageSize, image_size
 from baselines.netdiffusion import build
-from baselines.netdiffusion_network import Denoiser, cross_entropy, expect, paint, quantise
+from baselines.netdiffusion.header_image import ImageSet, choose_columns, draw_rows, read_rows
+from baselines.netdiffusion.image_size import ImageSize, image_size
+from baselines.netdiffusion.network import Denoiser, cross_entropy, expect, paint, quantise
 from benchmark.corpus import Corpus
 from benchmark.errors import ConfigError
 from benchmark.method import Budget, Conditioning, Context, Log, Method

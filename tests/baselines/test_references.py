@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from baselines import independent, markov, real, resample, two_level
-from baselines.chains import draw_from, learn_chain, learn_pools
-from baselines.classes import Classes, read_examples
-from baselines.segments import bin_rates, find_segments
+from baselines.parts.chains import draw_from, learn_chain, learn_pools
+from baselines.parts.classes import Classes, read_examples
+from baselines.two_level.segments import bin_rates, find_segments
 from benchmark.corpus import Corpus
 from benchmark.errors import CorpusError
 from benchmark.method import Budget, Conditioning, Context, Generator, Log, Method

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines import segment_state as state
-from baselines.headers import bin_of
-from baselines.segment_cuts import find_headers, find_openings
-from baselines.segment_state import CYCLE_FLOOR, CYCLE_PER_OCTAVE, CYCLES
+from baselines.parts.sketches import find_openings
 from baselines.tokenizations.segments import Segments, build
+from baselines.tokenizations.segments.alphabet import CYCLE, CYCLE_FLOOR, CYCLE_PER_OCTAVE, CYCLES, SIZE, bin_of
+from baselines.tokenizations.segments.cuts import find_headers
+from baselines.tokenizations.segments.playing import header_value
+from baselines.tokenizations.segments.state import DONE_SHARE, OVER_SHARE, TARGET
 from benchmark.method import StatefulTokenization, Tokenization
 from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch, sketch_of
@@ -77,7 +78,7 @@ def test_round_trip_keeps_directions_and_bounds_sizes_and_times(fitted: Segments
 @given(st.floats(0.31, 200), st.floats(0, 1, exclude_max=True))
 def test_a_wait_is_kept_within_a_thirty_second_of_an_octave(seconds: float, uniform: float) -> None:
     place = int(bin_of(seconds, CYCLE_FLOOR, CYCLE_PER_OCTAVE, CYCLES))
-    found = state.header_value(state.CYCLE, place, uniform)
+    found = header_value(CYCLE, place, uniform)
     assert abs(np.log2(found / seconds)) <= 1 / 32 + 1e-9
 
 
@@ -131,8 +132,8 @@ def test_what_a_writer_writes_encodes_to_a_legal_sequence_and_keeps_its_budgets(
         assert grammar.legal[states, tokens].all()
         states = grammar.following[states, tokens]
         ended = writer.push(tokens)
-        for row in np.flatnonzero(fitted.kinds[tokens] == state.SIZE):
-            budgets[rows[row]].append(float(writer._real[row, state.TARGET]))
+        for row in np.flatnonzero(fitted.kinds[tokens] == SIZE):
+            budgets[rows[row]].append(float(writer._real[row, TARGET]))
         writer.keep(np.flatnonzero(~ended))
         rows, states = rows[~ended], states[~ended]
         if not len(rows):
@@ -147,8 +148,8 @@ def test_what_a_writer_writes_encodes_to_a_legal_sequence_and_keeps_its_budgets(
             continue
         inside = headers.size[:-1]
         asked = np.array(budgets[row][: len(inside)])
-        assert (inside >= state.DONE_SHARE * asked - 1).all()
-        assert (inside <= state.OVER_SHARE * asked + 1500).all()
+        assert (inside >= DONE_SHARE * asked - 1).all()
+        assert (inside <= OVER_SHARE * asked + 1500).all()
 
 
 def test_a_row_depends_on_its_own_seed_and_condition_alone(fitted: Segments) -> None:

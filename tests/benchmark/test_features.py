@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import ConfigError
+from benchmark.quality.arithmetic import bit_length, elapsed, log2_eighths
 from benchmark.quality.features import FEATURE_SETS, extract, extract_all, extract_flows, feature_names
-from benchmark.quality.machine import bit_length, elapsed, log2_eighths
 from benchmark.quality.state import state_bytes
 from benchmark.trace import Condition, Labels, Trace, join_packets
 from tests.benchmark.feature_twin import eighths, twin_rows

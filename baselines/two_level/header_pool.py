@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.classes import Example
-from baselines.segments import SLICE, find_segments
+from baselines.parts.classes import Example
+from baselines.parts.sketches import SLICE
+from baselines.two_level.segments import find_segments
 from benchmark.trace import NANOSECONDS
 
 # Widths of the kernel, in octaves: of bytes, rate and pause of the header before, and of the moment.

@@ -1,4 +1,4 @@
-"""Cuts a sketch into segments: which requests open one, and what the header of each says."""
+"""Cuts a sketch into segments, and says of each what its header says."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines import segment_state as state
-from baselines.symbols import REQUEST_BYTES
+from baselines.parts.sketches import SLICE, find_openings
 from benchmark.method import IntArray
 from benchmark.synthesis.sketch import Sketch
-from benchmark.trace import Condition
+from benchmark.trace import NANOSECONDS, Condition
 
-SECOND = 1e9
+_NOW_PAUSE = 0.3  # seconds; a request that follows within it comes as soon as it can
+_SLICE = SLICE / NANOSECONDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +21,9 @@ class Headers:
     """The headers of one trace: bytes down, bytes/s until the last of them, seconds to the next opening.
 
     opened: float64 [n], seconds. size, rate, cycle: float64 [n]; 0 means nothing came, or the next follows at
-    once.
-    seconds: float64 [n], from opening to next opening. rung_end: int64 [n], asked for where the last byte
-    comes.
-    whole: bool [n], neither cut by the end of the trace nor alone in it.
-    window: seconds. rungs: int64 [windows], what was asked for.
+    once. seconds: float64 [n], from opening to next opening. rung_end: int64 [n], asked for where the last byte
+    comes. whole: bool [n], neither cut by the end of the trace nor alone in it. window: seconds.
+    began: seconds from the trace's first packet to the flow's. rungs: int64 [windows], what was asked for.
     """
 
     opened: NDArray[np.float64]
@@ -36,30 +34,17 @@ class Headers:
     rung_end: NDArray[np.int64]
     whole: NDArray[np.bool_]
     window: float
+    began: float
     rungs: NDArray[np.int64]
 
 
-def find_openings(sketch: Sketch) -> NDArray[np.bool_]:
-    """Tell which packets are requests that open a segment: 60 bytes or more up, 50 ms after the last
-    opening.
-    """
-    opens = np.zeros(len(sketch), np.bool_)
-    if sketch.transport == "rtp":
-        return opens
-    last = -np.inf
-    for k in np.flatnonzero(sketch.up & (sketch.payload >= REQUEST_BYTES)):
-        if sketch.ts[k] - last >= state.REQUEST_SPACING * SECOND:
-            opens[k] = True
-            last = sketch.ts[k]
-    return opens
-
-
 def find_headers(sketch: Sketch, condition: Condition) -> tuple[Headers, IntArray, NDArray[np.bool_]]:
-    """Return the headers of a sketch, the packet that each stands at (before it, or after a request) and the
-    openings.
+    """Return the headers of a sketch, int64 [n] the packet that each stands at, and bool [packets] the openings.
+
+    A header stands after the request that opens its segment, or before the packet where none does.
     """
     opens = find_openings(sketch)
-    seconds = sketch.ts / SECOND
+    seconds, began = sketch.ts / NANOSECONDS, sketch.began / NANOSECONDS
     rungs = condition.labels.rung.astype(np.int64) if len(condition.labels) else np.full(1, -1, np.int64)
     if sketch.transport == "rtp":
         at = _slices(seconds)
@@ -73,7 +58,7 @@ def find_headers(sketch: Sketch, condition: Condition) -> tuple[Headers, IntArra
             opened[0] = 0.0
     if not len(at):
         nothing, none = np.zeros(0), np.zeros(0, np.int64)
-        empty = Headers(nothing, nothing, nothing, nothing, nothing, none, none > 0, condition.window, rungs)
+        empty = Headers(*[nothing] * 5, none, none > 0, condition.window, began, rungs)
         return empty, none, opens
     data = ~sketch.up & (sketch.payload > 0)
     size = np.add.reduceat(np.where(data, sketch.payload, 0).astype(float), at)
@@ -81,15 +66,15 @@ def find_headers(sketch: Sketch, condition: Condition) -> tuple[Headers, IntArra
     finish = np.append(opened[1:], seconds[-1])
     if sketch.transport == "rtp":
         upward = np.add.reduceat(np.where(sketch.up, sketch.payload, 0).astype(float), at)
-        rate, cycle = np.where(size > 0, upward / state.SLICE + 1, 0), np.zeros(len(at))
+        rate, cycle = np.where(size > 0, upward / _SLICE + 1, 0), np.zeros(len(at))
     else:
         rate = np.where(size > 0, size / np.maximum(last - opened, 1e-3), 0.0)
         pause = finish - np.maximum(last, opened)
-        cycle = np.where(pause >= state.NOW_PAUSE, finish - opened, 0.0)
+        cycle = np.where(pause >= _NOW_PAUSE, finish - opened, 0.0)
         cycle[-1] = 0.0
 
     def rung_at(moment: NDArray[np.float64]) -> IntArray:
-        return np.asarray(rungs[np.clip((moment / condition.window).astype(int), 0, len(rungs) - 1)])
+        return np.asarray(rungs[np.clip(((moment + began) / condition.window).astype(int), 0, len(rungs) - 1)])
 
     whole = np.ones(len(at), bool)
     whole[-1] = len(at) == 1
@@ -102,6 +87,7 @@ def find_headers(sketch: Sketch, condition: Condition) -> tuple[Headers, IntArra
         rung_at(np.maximum(last, opened)),
         whole,
         condition.window,
+        began,
         rungs,
     )
     return headers, at, opens
@@ -111,17 +97,7 @@ def _slices(seconds: NDArray[np.float64]) -> IntArray:
     """Packets before which a second of datagrams begins: after the first packet past the second before."""
     starts, opened = [0] if len(seconds) else [], 0.0
     for k in range(len(seconds) - 1):
-        if seconds[k] >= opened + state.SLICE:
+        if seconds[k] >= opened + _SLICE:
             starts.append(k + 1)
             opened = float(seconds[k])
     return np.array(starts, np.int64)
-
-
-def gaps_of(sketch: Sketch) -> IntArray:
-    """Gap ahead of each packet, ns; the first one's from the trace's beginning."""
-    return np.diff(sketch.ts, prepend=0)
-
-
-def trip_bin(sketch: Sketch) -> int:
-    """Bin of the round trip."""
-    return int(np.clip((np.log2(sketch.round_trip / SECOND) - state.TRIP_FLOOR) * 2, 0, state.TRIPS - 1))

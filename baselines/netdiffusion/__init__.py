@@ -10,6 +10,8 @@ classes instead of prompts; columns that never change are left out; a packet's p
 cell, since no two columns of a header are alike; the direction is one column more, where the published method
 draws it from a Markov chain; an image may start at any packet, for the harness joins them to whole traces.
 Bits as real numbers of which the clean value is predicted follow Chen et al., "Analog Bits" (ICLR 2023).
+
+As published, an image is of one flow: of a trace with several, the largest is learnt, and its gaps.
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from baselines.header_image import Columns, ImageSet, choose_columns, read_rows
-from baselines.image_size import ImageSize, image_size
-from baselines.netdiffusion_network import Denoiser, cross_entropy, expect, paint, quantise
-from baselines.threads import one_thread
+from baselines.netdiffusion.header_image import Columns, ImageSet, choose_columns, read_rows
+from baselines.netdiffusion.image_size import ImageSize, image_size
+from baselines.netdiffusion.network import Denoiser, cross_entropy, expect, paint, quantise
+from baselines.parts.threads import one_thread
 from benchmark.corpus import Corpus
 from benchmark.errors import ConfigError, nearest
 from benchmark.method import Budget, Conditioning, Log, Method
@@ -92,7 +94,7 @@ class NetDiffusion:
         self.size = image_size(budget.image)
         self.columns = choose_columns(corpus.train, self.size.every_column)
         images = ImageSet(corpus.train, self.columns, self.size.rows, self._class_name)
-        self.gaps = _quantiles(np.concatenate([np.diff(trace.packets.ts) for trace in corpus.train]))
+        self.gaps = _quantiles(images.gaps)
         # Class 0 is none: what guidance leads away from.
         self.classes = {str(name): number for number, name in enumerate(images.names, start=1)}
         self.network = self._new_network()

@@ -1,9 +1,7 @@
-"""Joint packet symbols: one number for a packet's direction, payload size and gap, learnt from training
-packets.
+"""Joint packet symbols of bins learnt from training packets, for networks: direction, payload size and gap.
 
 What is lost: a size that isn't one of the common sizes comes back somewhere in its class, a gap somewhere in
-its
-bin (at most a decade wide between 1 us and 100 s, a few per cent where packets are common). Directions and
+its bin (at most a decade wide between 1 us and 100 s, a few per cent where packets are common). Directions and
 the number of packets are exact.
 """
 
@@ -18,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.parts.sketches import REQUEST_BYTES
+from benchmark.synthesis.sketch import largest_flow
 from benchmark.trace import Trace
 
-# A client sends requests of 60 payload bytes and more; acknowledgements and QUIC ACK frames stay below.
-REQUEST_BYTES = 60
 LARGEST_PAYLOAD = 65535
 _SIZE_EDGES = (0, 1, 24, 40, REQUEST_BYTES, 80, 112, 256, 512, 1024, 1200, 1280, 1449, LARGEST_PAYLOAD + 1)
 _GAP_EDGES = np.arange(3.0, 11.01, 0.5)  # log10 of ns: half decades from 1 us to 100 s
@@ -144,8 +142,9 @@ def learn_symbols(
 
 
 def fastest(traces: Sequence[Trace]) -> float:
-    """Return the most packets a second that any of the traces holds."""
-    return max((len(trace.packets) / max(trace.condition.duration, 1.0) for trace in traces), default=0.0)
+    """Return the most packets a second that the largest flow of any of the traces holds."""
+    counts = ((int((t.flows.index == largest_flow(t)).sum()), t.condition.duration) for t in traces)
+    return max((count / max(duration, 1.0) for count, duration in counts), default=0.0)
 
 
 def _interpolate(points: NDArray[np.float64], uniforms: NDArray[np.float64]) -> NDArray[np.float64]:

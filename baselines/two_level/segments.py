@@ -7,12 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.binning import REQUEST_BYTES
+from baselines.parts.sketches import REQUEST_BYTES, REQUEST_SPACING, SLICE
 from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS
 
-REQUEST_APART = 50_000_000  # ns between requests, as the features count them (Bronzino et al., 2019)
-SLICE = NANOSECONDS  # a call has no requests: each second of it stands for a segment
 PER_OCTAVE = 2  # rate bins
 RATE_FLOOR = 8  # log2 bytes/s
 RATES = 2 + 24 * PER_OCTAVE  # bin 0: nothing came down
@@ -36,14 +34,17 @@ class Segments(NamedTuple):
 
 
 def opening_rows(sketch: Sketch) -> NDArray[np.int64]:
-    """Return the rows that open segments: the first row, and every request, or every second of a call."""
+    """Return the rows that open segments: the first row, and every request, or every second of a call.
+
+    A request packet within 50 ms of the one before belongs to the same request, however long such a run lasts.
+    """
     if len(sketch) == 0:
         return np.zeros(0, np.int64)
     if sketch.transport == "rtp":
         return np.unique(np.searchsorted(sketch.ts // SLICE, np.unique(sketch.ts // SLICE)))
     asking = np.flatnonzero(sketch.up & (sketch.payload >= REQUEST_BYTES))
     apart = np.ones(len(asking), np.bool_)
-    apart[1:] = np.diff(sketch.ts[asking]) >= REQUEST_APART
+    apart[1:] = np.diff(sketch.ts[asking]) >= REQUEST_SPACING
     return np.union1d([0], asking[apart]).astype(np.int64)
 
 

@@ -1,4 +1,8 @@
-"""Joint packet symbols of fixed bins: direction, payload size and the gap to the packet before."""
+"""Joint packet symbols of fixed bins, for chains: direction, payload size and the gap to the packet before.
+
+About a thousand states, the same for every corpus, so that a chain sees each often enough; ``learnt_symbols`` cuts
+finer where packets are common, for networks.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.chains import Pools, draw_from, learn_pools
-from baselines.classes import Example
+from baselines.parts.chains import Pools, draw_from, learn_pools
+from baselines.parts.classes import Example
+from baselines.parts.sketches import REQUEST_BYTES, gaps_of
 from benchmark.synthesis.sketch import Sketch
 
-REQUEST_BYTES = 60  # an up payload of as much is a request or part of one; acknowledgements stay below
 SIZE_EDGES = np.array([0, 1, 24, 40, REQUEST_BYTES, 112, 200, 320, 512, 900, 1100, 1300, 1400, 1448, 1449])
 SIZES = len(SIZE_EDGES) + 1
 LIKE = SIZES - 1  # the size class of an RTP packet like the last large one of its direction: the same frame
@@ -29,11 +33,6 @@ def bin_gaps(gap: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the bin of each gap in ns: quarter decades."""
     logs = np.log10(np.maximum(gap, 1)) - FIRST_DECADE
     return np.clip(np.floor(logs * PER_DECADE).astype(np.int64) + 1, 0, GAPS - 1)
-
-
-def gaps_of(sketch: Sketch) -> NDArray[np.int64]:
-    """Return the time since the row before, int64 [n]; the first row's since the trace began."""
-    return np.diff(sketch.ts, prepend=0)
 
 
 def kinds_of(sketch: Sketch) -> NDArray[np.int64]:

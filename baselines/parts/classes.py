@@ -48,7 +48,7 @@ class Classes:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A training trace as the references see it: its sketch, and its classes by window."""
+    """A training trace as the references see it: the sketch of its largest flow, and its classes by window."""
 
     sketch: Sketch
     application: str
@@ -56,8 +56,8 @@ class Example:
     window: int  # ns
 
     def classes_at(self, ts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the class at each moment, int64 [n]."""
-        return self.windows[np.clip(ts // self.window, 0, len(self.windows) - 1)]
+        """Return the class at each moment of the flow, int64 [n]; windows count from the trace's first packet."""
+        return self.windows[np.clip((ts + self.sketch.began) // self.window, 0, len(self.windows) - 1)]
 
 
 def window_of(condition: Condition) -> int:
@@ -100,5 +100,5 @@ def _rungs_with_packets(trace: Trace, sketch: Sketch) -> Iterable[int]:
     if len(rungs) == 0:
         yield -1
         return
-    held = np.unique(np.clip(sketch.ts // window_of(trace.condition), 0, len(rungs) - 1))
+    held = np.unique(np.clip((sketch.ts + sketch.began) // window_of(trace.condition), 0, len(rungs) - 1))
     yield from {int(rung) for rung in rungs[held]}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmark.nprint.encoding import Representation, column_names, decode, encode_packets
 from benchmark.synthesis.compiler import CLIENT
+from benchmark.synthesis.sketch import largest_flow
 from benchmark.trace import Condition, Packets, Trace
 
 REPRESENTATION = Representation(ipv4=True, ipv6=True, tcp=True, udp=True, icmp=True)
@@ -50,7 +51,7 @@ def choose_columns(traces: Sequence[Trace], every: bool = False) -> Columns:
     lowest = np.full(len(_NAMES), 1, np.int8)
     highest = np.full(len(_NAMES), -1, np.int8)
     for trace in traces:
-        matrix, _ = encode_packets(trace.packets, REPRESENTATION)
+        matrix, _ = _encode_flow(trace)
         if len(matrix):
             lowest = np.minimum(lowest, matrix.min(axis=0))
             highest = np.maximum(highest, matrix.max(axis=0))
@@ -59,8 +60,8 @@ def choose_columns(traces: Sequence[Trace], every: bool = False) -> Columns:
 
 
 def draw_rows(trace: Trace, columns: Columns) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
-    """Return a trace's rows, int8 [rows, columns], and the number of the packet behind each, int64 [rows]."""
-    matrix, index = encode_packets(trace.packets, REPRESENTATION)
+    """Return the rows of a trace's largest flow, int8 [rows, columns], and the packet behind each, int64 [rows]."""
+    matrix, index = _encode_flow(trace)
     up = trace.flows.up[index].astype(np.int8)
     return np.column_stack([matrix[:, columns.used], up]), index
 
@@ -78,6 +79,12 @@ def read_rows(pixels: NDArray[np.int8], columns: Columns) -> Packets:
     packets = decode(matrix, REPRESENTATION)
     length = np.clip(packets.length, packets.captured, np.maximum(packets.captured, MAXIMUM_LENGTH))
     return replace(packets, length=length.astype(np.int32))
+
+
+def _encode_flow(trace: Trace) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    matrix, index = encode_packets(trace.packets, REPRESENTATION)
+    own = trace.flows.index[index] == largest_flow(trace)
+    return matrix[own], index[own]
 
 
 def _holds_packet(pixels: NDArray[np.int8], columns: Columns) -> NDArray[np.bool_]:
@@ -107,9 +114,10 @@ def _write_addresses(matrix: NDArray[np.int8], up: NDArray[np.bool_]) -> None:
 
 
 class ImageSet:
-    """The images that training traces hold: ``rows`` consecutive packets, from any packet on.
+    """The images that training traces hold: ``rows`` consecutive packets of the largest flow, from any packet on.
 
     name_class: the class of an image, from its trace's condition and the window it starts in.
+    gaps: int64, ns between packets that follow each other.
     """
 
     def __init__(
@@ -123,8 +131,10 @@ class ImageSet:
         self.pixels: list[NDArray[np.int8]] = []
         starts: list[NDArray[np.int64]] = []
         names: list[str] = []
+        gaps: list[NDArray[np.int64]] = []
         for trace in traces:
             pixels, index = draw_rows(trace, columns)
+            gaps.append(np.diff(trace.packets.ts[index]))
             short = max(0, rows - len(pixels))
             self.pixels.append(np.pad(pixels, ((0, short), (0, 0)), constant_values=-1))
             first = np.arange(len(self.pixels[-1]) - rows + 1)
@@ -132,7 +142,7 @@ class ImageSet:
             named = {window: name_class(trace.condition, int(window)) for window in np.unique(windows)}
             starts.append(np.column_stack([np.full(len(first), len(starts)), first]))
             names += [named[window] for window in windows]
-        self.starts = np.concatenate(starts)
+        self.starts, self.gaps = np.concatenate(starts), np.concatenate(gaps)
         self.names, self.classes = np.unique(np.array(names), return_inverse=True)
 
     def shares(self) -> NDArray[np.float64]:

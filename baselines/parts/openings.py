@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.classes import Example
+from baselines.parts.classes import Example
 
 JITTER = 0.1
 

@@ -8,29 +8,30 @@ one at the segment's expected end, since a window's rung is that of the segments
 Level two is a Markov chain over joint packet symbols for each (application, rate bin). It runs until the
 header's bytes have come down, never opens a segment by itself, and is paced so that the header's rate comes
 true. A call has no requests: each second of it is a segment, whose chain is that of its rate.
+
+Of a trace with several flows the largest is learnt; a sampled trace has that one flow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.binning import SYMBOLS, learn_payloads, symbols_of
-from baselines.chains import Chain, Pools, draw_from, learn_chain, learn_pools
-from baselines.classes import Classes, Example, read_examples, window_of
-from baselines.header_pool import HeaderPool
-from baselines.openings import Openings
-from baselines.segment_packets import OPEN, Rows, add_segment, add_slice
-from baselines.segments import RATES, bin_rates, find_segments
-from baselines.tables import Arrays, count_numbers, load_tables, save_tables
+from baselines.parts.chains import Chain, Pools, draw_from, learn_chain, learn_pools
+from baselines.parts.classes import Example, read_examples, window_of
+from baselines.parts.fixed_symbols import SYMBOLS, learn_payloads, symbols_of
+from baselines.parts.openings import Openings
+from baselines.parts.sketch_sampler import SketchSampler
+from baselines.parts.tables import Arrays
+from baselines.two_level.header_pool import HeaderPool
+from baselines.two_level.segment_packets import OPEN, Law, Rows, add_segment, add_slice
+from baselines.two_level.segments import RATES, bin_rates, find_segments
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Log, Method
-from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch
-from benchmark.trace import NANOSECONDS, Condition, Trace
+from benchmark.trace import NANOSECONDS, Condition
 
 COMMON = 200  # packets that a rate bin needs for a chain of its own
 
@@ -40,7 +41,7 @@ def build(method: Method) -> TwoLevel:
     return TwoLevel(float(method.options.get("jitter", 0.05)))
 
 
-class TwoLevel:
+class TwoLevel(SketchSampler):
     """Headers by bootstrap, packets by Markov chains."""
 
     def __init__(self, jitter: float) -> None:
@@ -58,14 +59,8 @@ class TwoLevel:
         self.openings = Openings.learn(examples)
         log.report("fit", 1, 1, headers=float(len(self.headers)))
 
-    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
-        """Yield one trace a condition, in order."""
-        for number, condition in enumerate(conditions):
-            random = np.random.default_rng([seed, number])
-            sketch = self._sketch(condition, random)
-            yield trace_of(sketch, condition, f"synthetic-{number:04d}", int(random.integers(1 << 31)))
-
-    def _sketch(self, condition: Condition, random: np.random.Generator) -> Sketch:
+    def draw(self, condition: Condition, random: np.random.Generator) -> Sketch:
+        """Write segment after segment until the condition's duration is full."""
         opening = self.openings.draw(condition.application, random)
         windows, window = self.classes.of_windows(condition), window_of(condition)
         application = int(self.classes.application_of()[windows[0]])
@@ -74,19 +69,19 @@ class TwoLevel:
         while now < end and not rows.full:
             header = self.headers.draw(windows, window, application, header, now, self.jitter, random)
             key = self.keys[application, bin_rates(np.array([header.rate]))[0]]
-            pools = (rows, self.chain, self.payloads, int(key), application)
+            law = Law(self.chain.rows[key], self.chain.pools, self.payloads, application)
             if opening.transport == "rtp":
-                now = add_slice(*pools, now, random)
+                now = add_slice(rows, law, now, random)
                 continue
             if rows.count:
                 rows.add(now, True, int(draw_from(self.requests, application, random)))
             else:
                 rows.add(now, opening.up, opening.payload)
-            now = add_segment(*pools, header, end, random)
-        kept = slice(0, rows.count)
-        return Sketch(opening.transport, rows.ts[kept], rows.up[kept], rows.payload[kept], opening.round_trip)
+            now = add_segment(rows, law, header, end, random)
+        return rows.sketch(opening.transport, opening.round_trip)
 
-    def _arrays(self) -> Arrays:
+    def arrays(self) -> Arrays:
+        """Return headers, chains and payloads."""
         return {
             "rows": self.chain.rows,
             "keys": self.keys,
@@ -96,23 +91,11 @@ class TwoLevel:
             **self.requests.arrays("requests"),
         }
 
-    @property
-    def figures(self) -> dict[str, float]:
-        """What it says of itself: how many numbers were learnt."""
-        return {"parameters": count_numbers(self._arrays())}
-
-    def save(self, folder: Path) -> None:
-        """Write headers, chains and payloads."""
-        save_tables(folder, self._arrays(), {"classes": self.classes.pairs, "openings": self.openings.facts()})
-
-    def load(self, folder: Path) -> None:
-        """Read what ``save`` wrote."""
-        arrays, facts = load_tables(folder)
+    def take(self, arrays: Arrays) -> None:
+        """Take back headers, chains and payloads."""
         self.chain, self.keys = Chain(arrays["rows"], Pools.of(arrays, "chain")), arrays["keys"]
         self.payloads, self.requests = Pools.of(arrays, "payloads"), Pools.of(arrays, "requests")
         self.headers = HeaderPool.of(arrays)
-        self.classes = Classes(tuple((name, rung) for name, rung in facts["classes"]))
-        self.openings = Openings.of(facts["openings"])
 
 
 def _learn_packets(examples: Sequence[Example], applications: Sequence[str]) -> tuple[Chain, NDArray[np.int64]]:

@@ -1,0 +1,282 @@
+"""Segments: a request opens one, a header says its size, rate and wait, then each packet is one joint symbol.
+
+A sequence is transport, round trip, then segments, then the end. RTP, where nothing asks, is cut into seconds.
+Kept exactly: the number of packets, their directions, common sizes. Lost: other sizes within their class, gaps
+within their bin (``baselines.parts.learnt_symbols``), the time of a request that waited within a thirty-second of
+an octave of its wait, the round trip within half an octave, all flows but the largest. A request keeps to its side
+of the 50 ms that make an opening, as far as the packets before it have left it room.
+
+``alphabet`` says what tokens there are and ``vocabulary`` numbers them; ``cuts`` finds the headers of a trace and
+``laying_out`` its tokens; ``state`` is what each token changes, ``playing`` turns tokens into packets,
+``header_model`` draws headers, and ``writer`` writes traces with all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from baselines.parts.learnt_symbols import PacketSymbols, fastest, learn_symbols
+from baselines.parts.rungs import RUNGS
+from baselines.parts.sketches import TRANSPORTS, find_openings, gaps_of
+from baselines.tokenizations.segments.alphabet import (
+    COLUMNS,
+    CYCLE,
+    END,
+    OPEN_LATER,
+    OPEN_NOW,
+    QUIET,
+    RATE,
+    SIZE,
+    TRANSPORT,
+    TRIP,
+    TRIPS,
+    bin_of,
+    trip_bin,
+    trip_in,
+)
+from baselines.tokenizations.segments.cuts import find_headers
+from baselines.tokenizations.segments.header_fitting import fit_headers
+from baselines.tokenizations.segments.header_model import FIELDS, HeaderModel
+from baselines.tokenizations.segments.laying_out import Asked, Course, HeaderTokens, lay_out
+from baselines.tokenizations.segments.playing import replay
+from baselines.tokenizations.segments.script import Script
+from baselines.tokenizations.segments.state import REALS, TRIP_BIN, WAY, WHOLES
+from baselines.tokenizations.segments.vocabulary import first_tokens, make_grammar, make_lexicon, name_tokens
+from baselines.tokenizations.segments.writer import SegmentWriter
+from benchmark.method import Grammar, IntArray, Vocabulary
+from benchmark.synthesis.compiler import trace_of
+from benchmark.synthesis.sketch import Sketch, sketch_of
+from benchmark.trace import NANOSECONDS, Condition, Labels, Trace
+
+
+def build(options: Mapping[str, Any]) -> Segments:
+    """Build the tokenization.
+
+    Options: ``gap_bins``, bins of the commonest packets; ``header_members`` and ``header_epochs`` of the header model.
+    """
+    return Segments(**options)
+
+
+class Segments:
+    """See the module; a ``StatefulTokenization``."""
+
+    def __init__(self, gap_bins: int = 48, header_members: int = 4, header_epochs: int = 300) -> None:
+        self._gap_bins = gap_bins
+        self._members = header_members
+        self.header_epochs = header_epochs
+        self._applications: tuple[str, ...] = ()
+        nothing = np.zeros(0, np.int64)
+        self._plain = learn_symbols(nothing > 0, nothing, nothing, gap_bins)
+        self._opening = learn_symbols(nothing > 0, nothing, nothing, requests=True)
+        self._seen = np.zeros((len(TRANSPORTS), len(self.vocabulary)), np.bool_)
+        self._shares = (np.zeros((1, len(TRANSPORTS))), np.zeros((1, TRIPS)))
+        self._headers = HeaderModel({}, np.ones(2))
+        self._fastest = 0.0
+
+    def fit(self, traces: Sequence[Trace], seed: int) -> None:
+        """Learn size classes, gap bins, shares of transports and round trips, and the header model."""
+        self._fastest = fastest(traces)
+        self._applications = tuple(sorted({trace.condition.application for trace in traces}))
+        sketches = [sketch_of(trace) for trace in traces]
+        opens = [find_openings(sketch) for sketch in sketches]
+        up, payload, gap, opening = (
+            np.concatenate([np.zeros(0, np.int64), *parts])
+            for parts in (
+                [sketch.up for sketch in sketches],
+                [sketch.payload for sketch in sketches],
+                [gaps_of(sketch) for sketch in sketches],
+                opens,
+            )
+        )
+        up, opening = up > 0, opening > 0
+        self._plain = learn_symbols(up[~opening], payload[~opening], gap[~opening], self._gap_bins)
+        self._opening = learn_symbols(
+            up[opening], payload[opening], gap[opening], self._gap_bins // 4, common=0.02, requests=True
+        )
+        self._forget()
+        self._seen = np.zeros((len(TRANSPORTS), len(self.vocabulary)), np.bool_)
+        transports = np.full((len(self._applications) + 1, len(TRANSPORTS)), 1e-3)
+        trips = np.zeros((len(self._applications) + 1, TRIPS))
+        found = []
+        for trace, sketch in zip(traces, sketches, strict=True):
+            application = self._applications.index(trace.condition.application)
+            way = TRANSPORTS.index(sketch.transport)
+            self._seen[way, self._tokens(sketch, trace.condition)[0]] = True
+            for row in (0, application + 1):
+                transports[row, way] += 1
+                trips[row, trip_bin(sketch.round_trip / NANOSECONDS)] += 1
+            found.append((application, find_headers(sketch, trace.condition)[0]))
+        present = self._seen.any(axis=1)
+        transports[:, ~present] = 0
+        self._shares = (
+            transports / transports.sum(axis=1, keepdims=True).clip(1e-9),
+            _smooth(trips),
+        )
+        self._headers = fit_headers(found, len(self._applications), seed, self._members, self.header_epochs)
+        self._forget()
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Names of all tokens."""
+        return Vocabulary(name_tokens(self._plain, self._opening))
+
+    @property
+    def columns(self) -> Sequence[tuple[str, int]]:
+        """State columns: application, rung, size, rate, bytes left, lag, wait, age, round trip."""
+        return (("application", len(self._applications) + 1), *COLUMNS)
+
+    @property
+    def drawn(self) -> NDArray[np.bool_]:
+        """Header tokens, the end among them, are the writer's; symbols that training never showed are nobody's."""
+        return np.asarray((self.kinds < QUIET) | ~self._seen.any(axis=0))
+
+    def encode(self, trace: Trace) -> IntArray:
+        """Return the token numbers of a trace, int64 [tokens]."""
+        return self._tokens(sketch_of(trace), trace.condition)[0]
+
+    def encode_with_columns(self, trace: Trace, condition: Condition) -> tuple[IntArray, IntArray]:
+        """Return tokens [n] and columns [n, 9], as seen by one who was told ``condition``."""
+        return self._tokens(sketch_of(trace), condition)
+
+    def decode(self, tokens: IntArray) -> Trace:
+        """Return the trace that the tokens describe, gaps and sizes drawn within their bins from a fixed seed."""
+        sketch = self.play(tokens)
+        duration = (float(sketch.ts[-1]) / NANOSECONDS if len(sketch) else 0.0) + 1.0
+        return trace_of(sketch, Condition("", duration, duration, Labels.unknown(1)), "decoded", 0)
+
+    def play(self, tokens: IntArray) -> Sketch:
+        """Return the packets that the tokens describe."""
+        draws = np.random.default_rng(0).random((len(tokens), 2))
+        packets = np.full((len(tokens), 3), -1, np.int64)
+        real, whole = np.zeros(REALS), np.zeros(WHOLES, np.int64)
+        replay(np.asarray(tokens, np.int64), draws, real, whole, self._script.lexicon, packets)
+        ts, up, payload = packets[packets[:, 0] >= 0].T
+        trip = round(trip_in(int(whole[TRIP_BIN])) * NANOSECONDS)
+        return Sketch(TRANSPORTS[whole[WAY]], ts, up > 0, payload.astype(np.int32), trip)
+
+    @property
+    def kinds(self) -> IntArray:
+        """What each token is, int64 [vocabulary], by the kinds of ``alphabet``."""
+        return self._script.lexicon.kinds
+
+    @property
+    def symbols(self) -> PacketSymbols:
+        """Symbols of the packets that don't open a segment."""
+        return self._plain
+
+    def grammar(self) -> Grammar:
+        """Return the automaton of legal sequences."""
+        return make_grammar(self.kinds)
+
+    def writer(self, conditions: Sequence[Condition], seeds: Sequence[int]) -> SegmentWriter:
+        """Start one trace a condition."""
+        return SegmentWriter(self._script, conditions, seeds)
+
+    def save(self, folder: Path) -> None:
+        """Write what was learnt."""
+        arrays: dict[str, NDArray[Any]] = {f"plain.{k}": v for k, v in self._plain.arrays().items()}
+        arrays |= {f"opening.{k}": v for k, v in self._opening.arrays().items()}
+        arrays |= {f"headers.{k}": v for k, v in self._headers.weights.items()}
+        arrays |= {"needed": self._headers.needed, "seen": self._seen}
+        arrays |= {"transports": self._shares[0], "trips": self._shares[1]}
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, folder / "segments.safetensors")
+        (folder / "segments.json").write_text(
+            json.dumps({"applications": self._applications, "fastest": self._fastest})
+        )
+
+    def load(self, folder: Path) -> None:
+        """Read what ``save`` wrote."""
+        arrays = load_file(folder / "segments.safetensors")
+        facts = json.loads((folder / "segments.json").read_text())
+        self._applications, self._fastest = tuple(facts["applications"]), float(facts["fastest"])
+        self._plain = PacketSymbols.of(_under("plain.", arrays))
+        self._opening = PacketSymbols.of(_under("opening.", arrays))
+        self._headers = HeaderModel(_under("headers.", arrays), arrays["needed"])
+        self._seen = arrays["seen"]
+        self._shares = (arrays["transports"], arrays["trips"])
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop the tables made from what was learnt before."""
+        for name in ("vocabulary", "_script"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def _script(self) -> Script:
+        """What the writer needs, made from what was learnt."""
+        return Script(
+            lexicon=make_lexicon(self._plain, self._opening),
+            first=first_tokens(self._plain, self._opening),
+            seen=self._seen,
+            applications=self._applications,
+            transports=self._shares[0],
+            trips=self._shares[1],
+            headers=self._headers,
+            fastest=self._fastest,
+        )
+
+    def _tokens(self, sketch: Sketch, condition: Condition) -> tuple[IntArray, IntArray]:
+        """Tokens and columns of a sketch."""
+        script = self._script
+        headers, at, opens = find_headers(sketch, condition)
+        values = np.stack([headers.size, headers.rate, headers.cycle], 1)
+        bins = [
+            first_bin + bin_of(value, floor, per_octave, count)
+            for first_bin, value, (_, floor, per_octave, count, _) in zip(
+                (script.first[kind] for kind in (SIZE, RATE, CYCLE)), values.T, FIELDS, strict=True
+            )
+        ]
+        header_at = np.full(len(sketch), -1, np.int64)
+        header_at[at] = np.arange(len(at))
+        waited = np.zeros(len(sketch), bool)
+        waited[at[1:]] = headers.cycle[:-1] > 0
+        symbols, payload = self._symbols(sketch, opens, waited), sketch.payload.astype(np.int64)
+        opener = [
+            script.first[TRANSPORT] + TRANSPORTS.index(sketch.transport),
+            script.first[TRIP] + trip_bin(sketch.round_trip / NANOSECONDS),
+        ]
+        rungs = np.clip(condition.labels.rung, -1, RUNGS - 2).astype(np.int64)
+        count = 3 + len(sketch) + 3 * len(at)
+        tokens, columns = np.zeros(count, np.int64), np.zeros((count, 1 + len(COLUMNS)), np.int64)
+        columns[:, 0] = script.number(condition.application) + 1
+        lay_out(
+            np.array(opener, np.int64),
+            Course(sketch.ts / NANOSECONDS, sketch.up, payload, symbols, opens, header_at),
+            HeaderTokens(np.stack(bins, 1), values),
+            script.lexicon,
+            Asked(rungs, float(condition.window), sketch.began / NANOSECONDS),
+            tokens,
+            columns,
+        )
+        tokens[-1] = script.first[END]
+        columns[-1] = columns[-2]
+        return tokens, columns
+
+    def _symbols(self, sketch: Sketch, opens: NDArray[np.bool_], waited: NDArray[np.bool_]) -> IntArray:
+        """Token of each packet, int64 [n]; waited: bool [n], openings whose time their header says."""
+        first, gap = self._script.first, gaps_of(sketch)
+        symbols = first[QUIET] + self._plain.encode(sketch.up, sketch.payload, gap)
+        chosen = np.flatnonzero(opens)
+        opening = self._opening.encode(sketch.up[chosen], sketch.payload[chosen], gap[chosen])
+        later = first[OPEN_LATER] + self._opening.classes[opening]
+        symbols[chosen] = np.where(waited[chosen], later, first[OPEN_NOW] + opening)
+        return symbols
+
+
+def _smooth(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spread each count over its neighbours, then return shares."""
+    spread = counts + 0.25 * (np.roll(counts, 1, 1) + np.roll(counts, -1, 1)) + 1e-6
+    return np.asarray(spread / spread.sum(axis=1, keepdims=True))
+
+
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

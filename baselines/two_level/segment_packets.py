@@ -1,0 +1,175 @@
+"""The packets of one segment: a Markov chain that a header's bytes, rate and trailing rows rein in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.parts.chains import Pools, draw_from
+from baselines.parts.fixed_symbols import GAPS, SIZES, SYMBOLS, UP_REQUEST, draw_gap, draw_payload
+from baselines.parts.sketches import REQUEST_SPACING, SLICE
+from baselines.two_level.header_pool import Header
+from benchmark.synthesis.sketch import Sketch
+
+OPEN = SYMBOLS  # the state after the row that opens a segment
+MOST_ROWS = 1_000_000
+TRIES = 32
+STRETCH = 2.0  # the most that pacing slows packets down or speeds them up
+LATE = 2_000_000_000  # ns past four times the expected end, at which a segment is given up
+
+
+class Law(NamedTuple):
+    """What the packets of a segment are drawn from.
+
+    rows: int32 [states], the row of ``following`` with the symbols that come after each.
+    payloads: of each application and kind. application: its number.
+    """
+
+    rows: NDArray[np.int32]
+    following: Pools
+    payloads: Pools
+    application: int
+
+
+class Page(NamedTuple):
+    """Room for the rows of a sketch, [MOST_ROWS]; last: int64 [2], the last large payload each way."""
+
+    ts: NDArray[np.int64]
+    up: NDArray[np.bool_]
+    payload: NDArray[np.int32]
+    last: NDArray[np.int64]
+
+
+def _new_page() -> Page:
+    ts, payload = np.zeros(MOST_ROWS, np.int64), np.zeros(MOST_ROWS, np.int32)
+    return Page(ts, np.zeros(MOST_ROWS, np.bool_), payload, np.zeros(2, np.int64))
+
+
+@dataclass
+class Rows:
+    """The rows of a growing sketch; ``count`` of the page are filled. state: of the packet chain."""
+
+    page: Page = field(default_factory=_new_page)
+    count: int = 0
+    state: int = OPEN
+
+    @property
+    def full(self) -> bool:
+        """Tell whether there is no room for another row."""
+        return self.count >= MOST_ROWS
+
+    @property
+    def latest(self) -> int:
+        """When the last row passed, ns."""
+        return int(self.page.ts[self.count - 1])
+
+    def add(self, now: int, up: bool, payload: int) -> None:
+        """Add the row that opens a segment."""
+        self.page.ts[self.count], self.page.up[self.count], self.page.payload[self.count] = now, up, payload
+        self.count += 1
+        self.state = OPEN
+
+    def sketch(self, transport: str, round_trip: int) -> Sketch:
+        """Return what was written."""
+        ts, up, payload = (column[: self.count] for column in self.page[:3])
+        return Sketch(transport, ts, up, payload, round_trip)
+
+
+def add_segment(rows: Rows, law: Law, header: Header, end: int, random: np.random.Generator) -> int:
+    """Add the rows that follow the opening one; return when the next segment opens, ns."""
+    opened, start = rows.latest, rows.count
+    given_up = min(end, opened + 4 * header.lasts + LATE)
+    rows.count, left, asked = _fill(rows.page, start, law, opened, header.bytes, header.tail, given_up, random)
+    if left == 0 and header.bytes:
+        _pace(rows.page, start, rows.count, asked, opened + header.lasts)
+    return max(rows.latest + header.pause, asked + REQUEST_SPACING)
+
+
+def add_slice(rows: Rows, law: Law, now: int, random: np.random.Generator) -> int:
+    """Add the rows of one second of a call, in which nothing is asked for; return where it ends, ns."""
+    rows.count, rows.state = _run(rows.page, rows.count, law, now, now + SLICE, rows.state, random)
+    return now + SLICE
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill(page: Any, count: int, law: Any, now: int, left: int, tail: int, end: int, random: Any) -> Any:
+    """Draw packets until ``left`` bytes have come down and ``tail`` rows followed, or until ``end``.
+
+    A packet that would open a segment, or bring down more once all has come, is drawn again. Returns the
+    count, the bytes still left and when the last packet of the request went up.
+    """
+    state, asked = OPEN, now
+    while count < len(page.ts) and (left > 0 or tail > 0):
+        found = -1
+        gap = 0
+        for _ in range(TRIES):
+            symbol = draw_from(law.following, law.rows[state], random)
+            gap = draw_gap(symbol % GAPS, random)
+            kind = symbol // GAPS
+            opens = kind >= UP_REQUEST and now + gap - asked >= REQUEST_SPACING
+            brings = 0 < kind < SIZES
+            if not opens and not (brings and left == 0):
+                found = symbol
+                break
+        if found < 0:
+            if left == 0 or state == OPEN:
+                break
+            # A state that only leads to requests: go on as after one.
+            state = OPEN
+            continue
+        now += gap
+        if now >= end:
+            break
+        kind = found // GAPS
+        sent = draw_payload(kind, law.application, law.payloads, page.last, random)
+        if kind >= UP_REQUEST:
+            asked = now
+        if left == 0:
+            tail -= 1
+        if kind < SIZES:
+            sent = min(sent, left)
+            left -= sent
+        page.ts[count], page.up[count], page.payload[count] = now, kind >= SIZES, sent
+        count += 1
+        state = found
+    return count, left, asked
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _pace(page: Any, start: int, stop: int, asked: int, finish: int) -> None:
+    """Stretch or squeeze the rows after the request so that the last payload down comes at ``finish``."""
+    ts = page.ts
+    final = start
+    for i in range(start, stop):
+        if not page.up[i] and page.payload[i] > 0:
+            final = i
+    took = ts[final] - asked
+    if took <= 0:
+        return
+    factor = min(max((finish - asked) / took, 1 / STRETCH), STRETCH)
+    moved = np.int64(took * (factor - 1))
+    for i in range(start, stop):
+        if i > final:
+            ts[i] += moved
+        elif ts[i] > asked:
+            ts[i] = asked + np.int64((ts[i] - asked) * factor)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _run(page: Any, count: int, law: Any, now: int, end: int, state: int, random: Any) -> Any:
+    """Draw packets until ``end``; return the count and the chain's state."""
+    while count < len(page.ts):
+        symbol = draw_from(law.following, law.rows[state], random)
+        now += draw_gap(symbol % GAPS, random)
+        if now >= end:
+            break
+        state = symbol
+        kind = state // GAPS
+        page.ts[count], page.up[count] = now, kind >= SIZES
+        page.payload[count] = draw_payload(kind, law.application, law.payloads, page.last, random)
+        count += 1
+    return count, state

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmark.corpora.manifest import Entry, Manifest, file_digest, read_manifest, trace_digest
+from benchmark.corpora.soundness import fault_of
 from benchmark.corpus import SPLITS, Corpus
 from benchmark.errors import ConfigError, CorpusError, TraceError, nearest
-from benchmark.storage.compact import read_traces
-from benchmark.trace import Trace
+from benchmark.storage.compact import iterate_traces
+from benchmark.trace import NANOSECONDS, Trace
 
 OPTIONS = ("name", "loader", "path", "limit")
 
@@ -23,16 +22,21 @@ def load(options: Mapping[str, Any], root: Path) -> Corpus:
 
     options: name; path, the corpus's folder (absolute, or relative to ``root``; default ``datasets/NAME``);
     limit, the most traces of each split (the first ones; default all). root: the repository.
-    Raises CorpusError at the first thing that isn't as the manifest says, ConfigError for a bad option.
+    Raises CorpusError at the first thing that isn't as the manifest says, ConfigError for a bad option. Files that
+    hold chosen traces are read through, one trace in memory beside the chosen ones.
     """
     folder, manifest, limit = _open(options, root)
+    for split in SPLITS:
+        if not any(entry.split == split for entry in manifest.traces):
+            raise CorpusError(f"{folder / 'manifest.json'}: the {split} split has no trace")
+    _refuse_strays(folder, manifest)
     chosen = _chosen(manifest, limit)
-    found = _read_files(folder, manifest, {entry.file for entry in chosen})
+    wanted = {(entry.file, entry.name) for entry in chosen}
+    files = {entry.file for entry in chosen} if limit else set(manifest.files)
+    found = {name: _read_file(folder, manifest, name, wanted) for name in sorted(files)}
     splits: dict[str, list[Trace]] = {split: [] for split in SPLITS}
     for entry in chosen:
-        splits[entry.split].append(_checked(folder, manifest, entry, found.get((entry.file, entry.name))))
-    if not splits["train"]:
-        raise CorpusError(f"{folder}: no trace is in the training split")
+        splits[entry.split].append(found[entry.file][entry.name])
     return Corpus(
         name=str(options.get("name") or manifest.name),
         digest=_digest(manifest, limit),
@@ -79,47 +83,58 @@ def _chosen(manifest: Manifest, limit: int | None) -> list[Entry]:
     return chosen
 
 
-def _read_files(folder: Path, manifest: Manifest, names: set[str]) -> dict[tuple[str, str], Trace]:
-    """Read the files and return their traces by file and name."""
-    listed = {(entry.file, entry.name) for entry in manifest.traces}
-    traces: dict[tuple[str, str], Trace] = {}
-    for name in sorted(names):
-        path = folder / name
-        if name not in manifest.files:
-            raise CorpusError(f"{folder / 'manifest.json'}: file {name} has traces but no digest")
-        if not path.is_file():
-            raise CorpusError(f"{path}: the file is missing")
-        if file_digest(path) != manifest.files[name]:
-            raise CorpusError(f"{path}: the file isn't the one whose SHA-256 the manifest has")
-        try:
-            read = read_traces(path)
-        except TraceError as error:
-            raise CorpusError(str(error)) from error
-        for trace in read:
-            if (name, trace.name) not in listed:
+def _refuse_strays(folder: Path, manifest: Manifest) -> None:
+    """Refuse traces beside those of the manifest: half a corpus would load as if it were the whole."""
+    for path in sorted(folder.glob("[!.]*.parquet")):
+        if path.name not in manifest.files:
+            raise CorpusError(f"{path}: the file isn't in the manifest")
+
+
+def _read_file(folder: Path, manifest: Manifest, name: str, wanted: set[tuple[str, str]]) -> dict[str, Trace]:
+    """Read and check a file's traces, all of them; return those that are wanted, by name."""
+    path = folder / name
+    if not path.is_file():
+        raise CorpusError(f"{path}: the file is missing")
+    if file_digest(path) != manifest.files[name]:
+        size = path.stat().st_size
+        raise CorpusError(f"{path}: the file ({size} bytes) isn't the one whose SHA-256 the manifest has")
+    listed = {entry.name: entry for entry in manifest.traces if entry.file == name}
+    if not listed:
+        return {}
+    seen: set[str] = set()
+    traces: dict[str, Trace] = {}
+    try:
+        for trace in iterate_traces(path):
+            if trace.name not in listed:
                 raise CorpusError(f"{path}: trace '{trace.name}' isn't in the manifest")
-            traces[name, trace.name] = trace
+            if trace.name in seen:
+                raise CorpusError(f"{path}: trace '{trace.name}' stands twice in the file")
+            seen.add(trace.name)
+            _check(f"{path}: trace '{trace.name}'", manifest, listed[trace.name], trace)
+            if (name, trace.name) in wanted:
+                traces[trace.name] = trace
+    except TraceError as error:
+        raise CorpusError(str(error)) from error
+    for missing in listed:
+        if missing not in seen:
+            raise CorpusError(f"{path}: trace '{missing}' is in the manifest but not in the file")
     return traces
 
 
-def _checked(folder: Path, manifest: Manifest, entry: Entry, trace: Trace | None) -> Trace:
-    """Return the trace, or say what of it isn't as the manifest has it."""
-    where = f"{folder / entry.file}: trace '{entry.name}'"
-    if trace is None:
-        raise CorpusError(f"{where} is in the manifest but not in the file")
-    labels = trace.labels
-    if len(trace.packets) == 0:
-        raise CorpusError(f"{where} has labels but no packets")
-    if not ((labels.rung >= 0).any() or (labels.height > 0).any() or np.isfinite(labels.fps).any()):
-        raise CorpusError(f"{where} has packets but no labels")
-    if trace.condition.window != manifest.window:
-        raise CorpusError(f"{where} has windows of {trace.condition.window} s, not {manifest.window} s")
-    if len(labels) != round(trace.condition.duration / manifest.window):
-        raise CorpusError(f"{where} has labels for {len(labels)} windows, which isn't its duration")
-    if labels.rung.max(initial=-1) >= max(len(manifest.ladder), 1):
-        raise CorpusError(f"{where} has a rung beyond the ladder")
-    if trace.condition.application != entry.application or trace.client != manifest.client:
-        raise CorpusError(f"{where} has another application or client than in the manifest")
-    if len(trace.packets) != entry.packets or trace_digest(trace) != entry.digest:
+def _check(where: str, manifest: Manifest, entry: Entry, trace: Trace) -> None:
+    """Raise CorpusError that says what of a trace isn't as the manifest has it, or can't be right at all."""
+    reason = fault_of(trace, manifest.window, manifest.ladder, manifest.unscored)
+    if reason:
+        raise CorpusError(f"{where} {reason}")
+    application = trace.condition.application
+    if application != entry.application:
+        raise CorpusError(f"{where} has the application '{application}', not the manifest's '{entry.application}'")
+    if trace.client != manifest.client:
+        raise CorpusError(f"{where} has the client '{trace.client}', not the manifest's '{manifest.client}'")
+    if len(trace.packets) != entry.packets:
+        raise CorpusError(f"{where} has {len(trace.packets)} packets, not the manifest's {entry.packets}")
+    duration = float(trace.packets.ts[-1] - trace.packets.ts[0]) / NANOSECONDS
+    if abs(duration - entry.duration) > 1e-5:
+        raise CorpusError(f"{where} lasts {duration:.6f} s, not the manifest's duration of {entry.duration} s")
+    if trace_digest(trace) != entry.digest:
         raise CorpusError(f"{where} isn't the one whose digest the manifest has")
-    return trace

@@ -101,14 +101,18 @@ def test_duration_limit_and_minimum(folder):
     assert NAMES[0] in by_name(open_corpus(folder, minimum=3))
 
 
-def test_a_capture_with_a_broken_clock_is_left_out(folder):
+def test_a_clock_that_steps_is_an_error_or_ends_the_capture(folder):
     frame = ethernet(ipv4(udp()))
     first, last = pcap([frame] * 30, start=0), pcap([frame] * 30, start=1_700_000_000)
     (folder / NAMES[0]).write_bytes(first + last[24:])
-    corpus = open_corpus(folder)
-    assert list(corpus.notes["left_out"]) == [NAMES[0]]
-    assert "cap dataset.duration" in corpus.notes["left_out"][NAMES[0]]
+    with pytest.raises(CorpusError, match=r"calls/0.pcap: its clock steps on by 1699999971.000 s .* at IP packet 31"):
+        open_corpus(folder)
+    corpus = open_corpus(folder, keep_readable=True)
+    assert len(by_name(corpus)[NAMES[0]].packets) == 30
+    assert "clock steps on" in corpus.notes["cut"][NAMES[0]]
     assert len(by_name(open_corpus(folder, duration=60.0))[NAMES[0]].packets) == 30
+    corpus = open_corpus(folder, clock_step=None)
+    assert "cap dataset.duration" in corpus.notes["left_out"][NAMES[0]]
 
 
 WINDOWS = "window,rung,height,stall,fps,bitrate"

@@ -17,6 +17,9 @@ SEEDS = (0, 1, 2)  # of the judge, whatever the cell's: rows differ by their tra
 TREES = 40  # each
 LEAST_TRACES = 2
 DRAWS = 1000
+# Of a balanced task's forests. Leaves of two windows find few of a rare class in other traces: balanced accuracy was
+# 0.71 with them and 0.83 with ten, on a class of 7 % of the windows.
+BALANCED = {"class_weight": "balanced", "min_samples_leaf": 10}
 
 
 Means = Mapping[str, FloatArray]  # mean loss by name
@@ -28,16 +31,20 @@ class Lacking(Exception):
 
 @dataclass(frozen=True)
 class Sums:
-    """Losses added up by trace: loss [traces] for each name, and windows [traces]."""
+    """Losses added up by trace: loss [strata, traces] for each name, and windows [strata, traces].
+
+    Strata are the classes of a balanced task, which count alike; any other task has one.
+    """
 
     losses: Mapping[str, FloatArray]
     windows: FloatArray
     names: tuple[str, ...]
 
     def means(self, weights: NDArray[np.float64]) -> dict[str, FloatArray]:
-        """Mean loss of each name, for weights [..., traces] of the traces."""
-        total = weights @ self.windows
-        return {name: weights @ losses / total for name, losses in self.losses.items()}
+        """Mean loss of each name, for weights [..., traces] of the traces; NaN where a stratum has no weight."""
+        total = weights @ self.windows.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return {name: (weights @ losses.T / total).mean(axis=-1) for name, losses in self.losses.items()}
 
 
 def need(examples: Examples, side: str) -> Examples:
@@ -49,8 +56,9 @@ def need(examples: Examples, side: str) -> Examples:
 
 def train_judge(task: Task, examples: Examples, seeds: Sequence[int] = SEEDS) -> list[Any]:
     """Return one fitted forest a seed."""
+    options = BALANCED if task.balanced else {}
     return [
-        build_model("forest", seed, regression=not task.classes, n_estimators=TREES).fit(
+        build_model("forest", seed, regression=not task.classes, n_estimators=TREES, **options).fit(
             examples.features, examples.labels
         )
         for seed in seeds
@@ -83,12 +91,18 @@ def folded_losses(task: Task, examples: Examples) -> FloatArray:
     return losses
 
 
-def sum_by_trace(losses: Mapping[str, FloatArray], examples: Examples, names: Sequence[str]) -> Sums:
-    """Add losses up by trace; traces without an example are left out."""
+def sum_by_trace(task: Task, losses: Mapping[str, FloatArray], examples: Examples, names: Sequence[str]) -> Sums:
+    """Add losses up by trace, and by class where the task is balanced; traces without an example are left
+    out."""
     present, places = np.unique(examples.trace, return_inverse=True)
-    added = {name: np.bincount(places, loss, len(present)).astype(np.float64) for name, loss in losses.items()}
-    windows = np.bincount(places, minlength=len(present)).astype(np.float64)
-    return Sums(added, windows, tuple(names[place] for place in present))
+    found, strata = np.unique(examples.labels if task.balanced else np.zeros(len(examples)), return_inverse=True)
+
+    def add(values: FloatArray) -> FloatArray:
+        cells = np.bincount(strata * len(present) + places, values, len(found) * len(present))
+        return np.asarray(cells.reshape(len(found), len(present)), np.float64)
+
+    added = {name: add(loss) for name, loss in losses.items()}
+    return Sums(added, add(np.ones(len(examples))), tuple(names[place] for place in present))
 
 
 @dataclass(frozen=True)
@@ -107,14 +121,14 @@ class Estimate:
 
 def estimate(sums: Sums, statistic: Callable[[Means], FloatArray], seed: int) -> Estimate:
     """Estimate a statistic of mean losses, with a bootstrap over traces, which are clusters of windows."""
-    traces = len(sums.windows)
+    traces = sums.windows.shape[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(statistic(sums.means(np.ones(traces))))
         draws = np.asarray(statistic(sums.means(draw_weights(traces, DRAWS, seed).astype(np.float64))))
         pseudo = pseudo_values(lambda weights: float(statistic(sums.means(weights))), traces)
     worths = zip(sums.names, pseudo.tolist(), strict=True)
     by_trace = {
-        name: dict(zip(sums.names, (losses / sums.windows).tolist(), strict=True))
+        name: dict(zip(sums.names, (losses.sum(axis=0) / sums.windows.sum(axis=0)).tolist(), strict=True))
         for name, losses in sums.losses.items()
     }
     finite = {name: worth for name, worth in worths if np.isfinite(worth)}

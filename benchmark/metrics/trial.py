@@ -57,9 +57,12 @@ class Trial:
             return Score(None, str(lacking))
 
     def pair(self, train: str, test: str) -> Score:
-        """Accuracy (classes) or mean absolute error (numbers) of a model of one side on another side's
-        windows."""
+        """Accuracy (classes, balanced where the task is) or mean absolute error (numbers) of a model of one
+        side on another side's windows."""
         found = self._estimate(test, [train], lambda loss: 1 - loss[train] if self.task.classes else loss[train])
+        if self.task.balanced:
+            # A trace's own accuracy says nothing of a mean over classes; its pseudo-value does.
+            return Score(found.value, interval=found.interval, per_trace=found.pseudo)
         raw = {name: 1 - loss if self.task.classes else loss for name, loss in found.by_trace[train].items()}
         return Score(found.value, interval=found.interval, per_trace=raw)
 
@@ -96,7 +99,7 @@ class Trial:
     def _estimate(self, test: str, trains: Sequence[str], statistic: Callable[[Means], FloatArray]) -> Estimate:
         examples = need(self.examples[test], test)
         losses = {train: self._losses(train, test) for train in trains}
-        return estimate(sum_by_trace(losses, examples, self.names[test]), statistic, self.seed)
+        return estimate(sum_by_trace(self.task, losses, examples, self.names[test]), statistic, self.seed)
 
     def _losses(self, train: str, test: str) -> FloatArray:
         """Loss of each window of ``test``, by models of ``train``."""
@@ -106,6 +109,8 @@ class Trial:
 
     def _judge(self, train: str, test: str) -> FloatArray:
         tested = need(self.examples[test], test)
+        if self.task.balanced and len(np.unique(tested.labels)) < 2:
+            raise Lacking(f"the {test} traces have one class only")
         if train == BASELINE:
             return baseline_losses(self.task, need(self.examples["train"], "train"), tested)
         trained = need(self.examples[train], train)

@@ -8,6 +8,7 @@ import pytest
 from benchmark.metric import Evidence
 from benchmark.metrics import judge
 from benchmark.metrics.downstream import FAMILY
+from benchmark.quality.task import TASKS, Examples
 from benchmark.trace import Condition, Labels, Trace
 from tests.benchmark.packet_making import packets_from
 from tests.benchmark.test_features import packet
@@ -153,6 +154,59 @@ def test_too_little_is_null_with_the_reason():
     single = scored(alike, evidence=replace(REAL, train=alike))
     assert single["downstream.rung.trtr"].reason == "the training traces have one class only"
     assert value(single, "rung.tstr") < 0.8
+
+
+def stalling(trace, shuffled=None):
+    """The trace, stalled where the window's rung is the lowest, or where ``shuffled`` (a generator) says."""
+    stalled = (trace.labels.rung == 0) if shuffled is None else shuffled.random(WINDOWS) < 1 / 6
+    labels = replace(trace.labels, stall=np.where(stalled, 4, 0.2).astype(np.float32))
+    return replace(trace, condition=replace(trace.condition, labels=labels))
+
+
+def test_stalls_are_scored_by_classes_that_count_alike():
+    train, test = (list(map(stalling, sessions(count, seed))) for count, seed in ((30, 11), (24, 12)))
+    copied = scored(train, evidence=replace(REAL, train=train, test=test))
+    assert value(copied, "stall.skill_kept") == 1
+    assert value(copied, "stall.trtr") > 0.85
+    low, high = copied["downstream.stall.trtr"].interval
+    assert 0.5 < low <= value(copied, "stall.trtr") <= high <= 1
+    per_trace = copied["downstream.stall.trtr"].per_trace
+    assert np.isclose(np.mean(list(per_trace.values())), value(copied, "stall.trtr"))
+    described = {metric.name: metric.meaning for metric in FAMILY.metrics}
+    assert "balanced accuracy" in described["downstream.stall.trtr"]
+    assert "balanced" not in described["downstream.rung.trtr"]
+    # Labels that say nothing: the constant answer's plain accuracy is 5/6, but its balanced one, and theirs, a half.
+    random = np.random.default_rng(13)
+    noise = [stalling(trace, random) for trace in sessions(30, 14)]
+    scores = scored(noise, evidence=replace(REAL, train=train, test=test))
+    assert 0.3 < value(scores, "stall.tstr") < 0.7
+    assert value(scores, "stall.skill_kept") < 0.5
+
+
+def test_a_balanced_loss_is_the_mean_over_classes():
+    task = TASKS["stall"]
+    labels, trace = np.array([0, 0, 0, 1, 0, 1.0]), np.array([0, 0, 0, 0, 1, 1])
+    examples = Examples(np.zeros((6, 1), np.int64), labels, trace, np.arange(6))
+    wrong = np.array([1, 0, 0, 1, 0, 0.0])
+    sums = judge.sum_by_trace(task, {"loss": wrong, "never": labels}, examples, ["a", "b"])
+    found = sums.means(np.array([[1, 1], [0, 1], [2, 1]], float))
+    # One of four zeros is wrong and one of two ones; the second trace has none wrong; the first twice: 2/7 and 2/3.
+    assert np.allclose(found["loss"], [(1 / 4 + 1 / 2) / 2, 0, (2 / 7 + 2 / 3) / 2])
+    assert np.allclose(found["never"], 0.5)
+    plain = judge.sum_by_trace(TASKS["rung"], {"loss": wrong}, examples, ["a", "b"])
+    assert np.allclose(plain.means(np.ones(2))["loss"], 2 / 6)
+
+
+def test_a_side_that_never_stalls_has_no_balanced_score():
+    train = list(map(stalling, sessions(8, 15)))
+    calm = [
+        replace(t, condition=replace(t.condition, labels=replace(t.labels, stall=0 * t.labels.bitrate))) for t in train
+    ]
+    scores = scored(train, evidence=replace(REAL, train=train, test=calm))
+    assert scores["downstream.stall.trtr"].reason == "the test traces have one class only"
+    scores = scored(calm, evidence=replace(REAL, train=calm, test=train))
+    assert scores["downstream.stall.trtr"].reason == "the training traces have one class only"
+    assert scores["downstream.stall.skill_kept"].value is None
 
 
 def test_a_corpus_may_leave_tasks_out():

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import ConfigError
-from benchmark.quality.features import extract_all, feature_names
+from benchmark.quality.features import FeatureTable, extract_all, feature_names
 from benchmark.quality.models import HISTORY, MODELS, add_history, build_model, history_names, levels
 from benchmark.quality.task import TASKS, gather
 from tests.benchmark.feature_twin import eighths
-from tests.benchmark.packet_making import trace_from
+from tests.benchmark.packet_making import packets_from, trace_from
 from tests.benchmark.test_features import make
 
 LADDER = (144, 240, 360, 480, 720, 1080)
@@ -89,6 +89,19 @@ def test_features_do_not_tell_the_windows_place():
     assert values.shape[1] == len(history_names(table.names))
 
 
+def test_a_stall_is_asked_of_windows_past_startup():
+    stall = np.array([7, 2, 0.4, 3, np.nan, 10], np.float32)
+    height = np.array([-1, 144, 240, 240, 240, -1], np.int16)
+    trace = trace_from(packets_from([]), windows=6, stall=stall, height=height, startup=9.0)
+    table = FeatureTable(np.arange(6), np.zeros((6, len(feature_names("F5"))), np.int64), feature_names("F5"))
+    # The startup delay's share is in the windows up to the first with a played height.
+    examples = gather(TASKS["stall"], [trace], [table])
+    assert examples.window.tolist() == [2, 3, 5]
+    assert examples.labels.tolist() == [0, 1, 1]
+    never = trace_from(packets_from([]), windows=6, stall=stall, height=np.full(6, -1, np.int16))
+    assert len(gather(TASKS["stall"], [never], [table])) == 0
+
+
 def test_examples_have_a_label_each():
     packets = make([{"at": 0, "payload": 9}, {"at": 11_000_000_000, "up": False, "payload": 9}]).packets
     rung = np.array([-1, 5, 3], np.int8)
@@ -108,5 +121,6 @@ def test_examples_have_a_label_each():
     startup = gather(TASKS["startup"], [trace, other], tables)
     assert startup.labels.tolist() == [2.5]
     assert np.array_equal(startup.features[0], tables[0].values[0])
+    assert examples.window.tolist() == [1, 2, 0, 2]
     assert len(gather(TASKS["fps"], [trace], tables[:1])) == 0
     assert gather(TASKS["height"], [], []).features.shape[1] == len(history_names(feature_names("F5")))

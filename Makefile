@@ -1,4 +1,4 @@
-# make setup | bench | test | unit | perf
+# make setup | bench | test | unit | perf | testbed
 PYTHON ?= python3
 # Where pip finds torch: PyTorch publishes an index of CPU builds, which saves gigabytes of CUDA (make setup TORCH_INDEX=…).
 TORCH_INDEX ?=
@@ -6,7 +6,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: setup bench test unit perf
+.PHONY: setup bench test unit perf testbed
 
 setup: $(STAMP)
 
@@ -32,3 +32,8 @@ perf: $(STAMP)
 	$(RUN) -m tests.benchmark.perf_capture
 	$(RUN) -m tests.benchmark.perf_nprint
 	$(RUN) -m tests.baselines.perf_sampling
+
+# What capturing takes (datasets/testbed): programs by apt as root, Python packages and shaka-player into the environment.
+# PARTS=smoke: only what plan=smoke takes.
+testbed: $(STAMP)
+	$(RUN) datasets/testbed/install.py $(PARTS)

@@ -1,9 +1,11 @@
 """The label rule: what a player's or a call's own log says of the quality in each window.
 
-Rule 1. Windows count from the trace's first packet: 10 s for streaming, 1 s for calls. A player's log and the
-capture share one clock. Nothing outside a window decides its label, save that rung is carried forward.
+Rule 1. Windows count from the trace's first packet, the player's or cross traffic's; how long they are is the
+corpus's choice. A player's log and the capture share one clock. Nothing outside a window decides its label,
+save that rung is carried forward.
 
-Streaming, from the log's ``segs`` ([completed, unix ms; name; bytes; ms it took]) and 2 Hz ``samples``:
+Streaming, from the log's ``segs`` ([completed, unix ms; name; bytes; ms it took; …]) and its ``samples``, 2 a
+second or more:
 
 * rung: the modal representation of the video segments (cR-N.m4s with R a rung of the ladder; neither audio
   nor init segments) completed in the window, ties to the lower; where none completes, that of the window
@@ -20,7 +22,7 @@ Streaming, from the log's ``segs`` ([completed, unix ms; name; bytes; ms it took
 * bitrate: bits of the media segments (video and audio) completed in the window, over its length.
 * fps: unknown.
 
-Calls, from the receiver's 1 Hz ``getStats``, cumulative counters interpolated at the windows' ends: fps from
+Calls, from the receiver's ``getStats``, once a second, cumulative counters interpolated at the windows' ends: fps from
 frames decoded, bitrate from the video's bytes received, stall from the total duration of freezes; height is
 the modal frame height of the window's samples. Windows that the samples don't span are unknown; rung and
 startup too.
@@ -50,7 +52,7 @@ def label_streaming(log: Mapping[str, Any], first_packet: float, window: float, 
     edges = first_packet + window * np.arange(windows + 1)
     fetched: list[list[int]] = [[] for _ in range(windows)]
     media = np.zeros(windows)
-    for completed, name, size, _ in log["segs"]:
+    for completed, name, size, *_ in log["segs"]:
         match = _SEGMENT.fullmatch(name)
         index = math.floor((completed / 1000 - first_packet) / window)
         if match is None or not 0 <= index < windows:

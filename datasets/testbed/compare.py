@@ -3,7 +3,7 @@
     python datasets/testbed/compare.py FIRST SECOND [--json]
 
 FIRST and SECOND are corpus folders; traces are matched by name. Links, films and draws are the same in both, sockets
-and schedulers aren't, so that nothing is the same to the byte. What is compared, with tolerances (exit status 1 beyond):
+and schedulers aren't, so nothing is the same to the byte. What is compared, with its tolerance (exit status 1 beyond):
 
 * rate: bytes down over the trace's duration, as |second / first - 1|; the median over traces;
 * startup: |second - first|, s; the median over traces;

@@ -49,7 +49,7 @@ def modules(plan: Plan) -> list[str]:
     wanted = ["cryptography"]
     for session in plan.sessions:
         if session.client == "light":
-            wanted += ["httpx", "h2"]
+            wanted += ["h2"]
         if session.client == "chromium":
             wanted.append("playwright")
         if session.client == "aiortc":

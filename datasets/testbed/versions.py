@@ -21,7 +21,7 @@ PROGRAMS: Mapping[str, Sequence[str]] = {
     "ffmpeg": ("ffmpeg", "-version"),
     "chromium": ("chromium", "--version"),
 }
-PACKAGES = ("aioquic", "aiortc", "av", "h2", "httpx", "playwright")
+PACKAGES = ("aioquic", "aiortc", "av", "h2", "playwright")
 # Debian keeps servers out of the path of those who aren't root.
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", "/usr/local/sbin"])
 _VERSION = re.compile(r"\d+(?:\.\d+)+")

@@ -74,7 +74,7 @@ def test_help_shows_examples(capsys):
 def test_what_a_plan_needs():
     plan = read_plan(find_plan("smoke"))
     assert set(programs(plan)) == {"ip", "setpriv", "sysctl", "tcpdump", "nginx"}
-    assert set(modules(plan)) == {"cryptography", "httpx", "h2", "aiortc"}
+    assert set(modules(plan)) == {"cryptography", "h2", "aiortc"}
     if os.geteuid() != 0:
         assert lacking(plan, Path("shaka.js")) == "network namespaces and TUN devices need root"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from benchmark.probe import ProbeEvidence
 from benchmark.trace import Trace
 
 
@@ -46,6 +47,7 @@ class Evidence:
     raw: the same as they were sampled. repaired: after the harness's one repair. ladder: heights of the rungs.
     costs: seconds, packets and memory measured by the stages. unscored: downstream tasks left out, with the reason.
     independent: the independent reference's traces for the same conditions, where it was sampled.
+    probe: what a probe said of the test traces, where one ran.
     """
 
     train: Sequence[Trace]
@@ -59,6 +61,7 @@ class Evidence:
     costs: Mapping[str, float] = field(default_factory=dict)
     unscored: Mapping[str, str] = field(default_factory=dict)
     independent: Sequence[Trace] = ()
+    probe: ProbeEvidence | None = None
 
 
 @dataclass(frozen=True)

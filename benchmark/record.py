@@ -16,6 +16,8 @@ from benchmark.metric import Score
 SCHEMA = 1
 STATUSES = ("ok", "failed", "timeout", "skipped", "unsupported")
 DIED = "died: the run ended before its record was finished"
+# Fields that records from before there were any may lack.
+LATER = ("probe",)
 # Blanks that a record starts with, so that a later, longer one can be written in place on a full disk.
 PADDING = 16_384
 
@@ -37,6 +39,9 @@ class Record:
     per_trace: metric to {trace: raw value}. metric_versions: family to version.
     corpus: {"name", "digest"}. code: {"revision", "dirty"}. packages, machine: see ``benchmark.harness.machine``.
     figures: numbers of the method itself, such as parameters. notes: what a reader should know, such as "stitched".
+    probe: empty where there is none; else what ran on the router: "task", "model" (sizes, options chosen on validation,
+    quantisation), "figures" and "reasons" (see ``benchmark.probe``), "notes" of the router, and "predictions", a digest
+    of every label and score by flow and window, equal where two routers say the same.
     """
 
     cell: str
@@ -62,6 +67,7 @@ class Record:
     machine: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+    probe: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def value(self, metric: str) -> float | None:
@@ -115,6 +121,8 @@ def read_record(path: Path) -> Record:
         raise RecordError(f"{path}: a record is a JSON object")
     if content.get("schema") != SCHEMA:
         raise RecordError(f"{path}: schema is {content.get('schema')!r}, this code reads {SCHEMA}")
+    for name in LATER:
+        content.setdefault(name, {})
     for known in fields(Record):
         if known.name not in content:
             raise RecordError(f"{path}: field '{known.name}' is missing")

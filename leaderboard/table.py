@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -36,11 +38,17 @@ class Column:
 
 
 TWO_SAMPLE = "fidelity.c2st"
-COLUMNS = (
+# Of the labels that a corpus has; the first of them that is scored orders the rows. A video's bit rate is left out:
+# the bytes of a window nearly are it.
+QUALITY_COLUMNS = (
     Column("downstream.rung.skill_kept", "rung kept ↑"),
     Column("downstream.rung6.skill_over_independent", "over indep. ↑"),
+    Column("downstream.fps.skill_kept", "fps kept ↑"),
     Column("downstream.height.skill_kept", "height kept ↑"),
     Column("downstream.startup.skill_kept", "startup kept ↑"),
+    Column("downstream.stall.skill_kept", "stall kept ↑"),
+)
+COLUMNS = (
     Column("timing.distance", "timing ↓", low=0),
     Column(TWO_SAMPLE, "c2st ↓", low=0.5, high=1),
     Column("validity.l2.raw", "L2 raw ↑", ".3f", bare=True),
@@ -48,6 +56,17 @@ COLUMNS = (
     Column("memorisation.copied_share", "copied ↓", low=0, high=1),
     Column("cost.fit_s", "fit s", ".0f", bare=True),
     Column("cost.sample_packets_per_s", "packets/s", ",.0f", bare=True),
+)
+# Shown where a row has a value, as the quality columns are.
+KERNEL_COLUMNS = (
+    Column("kernel.accuracy.rung", "kernel rung ↑", low=0, high=1),
+    Column("kernel.accuracy.fps", "kernel fps ↑", low=0, high=1),
+    Column("kernel.agreement", "agreement ↑", ".6g", bare=True),
+    Column("kernel.added_insns", "insns/packet ↓", ".1f", bare=True),
+    Column("kernel.added_ns", "ns/packet ↓", ".1f", bare=True),
+    Column("kernel.closing_ns", "closing ns ↓", ",.0f", bare=True),
+    Column("kernel.map_bytes", "map bytes ↓", ",.0f", bare=True),
+    Column("kernel.unaccounted", "unaccounted ↓", ".0f", bare=True),
 )
 
 
@@ -83,10 +102,12 @@ class Row:
 
 
 def group_rows(records: Sequence[Record]) -> list[Row]:
-    """Group records by method and setting, best rung first, what has no score last."""
-    rows: dict[tuple[tuple[str, str], ...], Row] = {}
+    """Group records by method and setting, the most skill first, what has no score last."""
+    rows: dict[tuple[Any, ...], Row] = {}
     for record in sorted(records, key=lambda record: (record.cell,)):
-        setting = tuple(sorted(record.choices.items()))
+        # A probe's settings vary under one name, as in a sweep of feature sets.
+        probe = json.dumps(record.config.get("probe"), sort_keys=True)
+        setting = (*sorted(record.choices.items()), probe)
         row = rows.setdefault(setting, Row(_name(record), PARTS.get(record.method, "")))
         row.records.append(record)
 
@@ -94,8 +115,10 @@ def group_rows(records: Sequence[Record]) -> list[Row]:
         if _under_trained(row, rows.values()):
             row.part = "under-trained"
 
+    headline = next(iter(_with_values(QUALITY_COLUMNS, records)), QUALITY_COLUMNS[0])
+
     def order(row: Row) -> tuple[float, str]:
-        kept = row.interval(COLUMNS[0].metric)
+        kept = row.interval(headline.metric)
         return (-kept[0] if kept else math.inf, row.name)
 
     return sorted(rows.values(), key=order)
@@ -110,7 +133,8 @@ def render(records: Sequence[Record], form: str = "simple") -> str:
             r for r in records if (r.choices.get("dataset", ""), r.choices.get("budget", "")) == (dataset, budget)
         ]
         rows = group_rows(chosen)
-        lines = [_line(row) for row in rows]
+        columns = [*_with_values(QUALITY_COLUMNS, chosen), *COLUMNS, *_with_values(KERNEL_COLUMNS, chosen)]
+        lines = [_line(row, columns) for row in rows]
         floors = next((r.floors for r in chosen if r.floors), {})
         if floors:
             lines.append(
@@ -119,14 +143,19 @@ def render(records: Sequence[Record], form: str = "simple") -> str:
                     "noise floor",
                     "",
                     "",
-                    *(_cell(floors.get(c.metric), c.form) for c in COLUMNS),
+                    *(_cell(floors.get(c.metric), c.form) for c in columns),
                 ]
             )
-        headings = ["method", "part", "seeds", "status", *(column.heading for column in COLUMNS)]
+        headings = ["method", "part", "seeds", "status", *(column.heading for column in columns)]
         parts.append(
             f"dataset={dataset} budget={budget}\n\n" + tabulate(lines, headings, tablefmt=form, disable_numparse=True)
         )
     return "\n\n".join(parts)
+
+
+def _with_values(columns: Iterable[Column], records: Sequence[Record]) -> list[Column]:
+    """Return the columns of which some record has a value."""
+    return [column for column in columns if any(record.value(column.metric) is not None for record in records)]
 
 
 def _under_trained(row: Row, rows: Iterable[Row]) -> bool:
@@ -139,16 +168,25 @@ def _under_trained(row: Row, rows: Iterable[Row]) -> bool:
 
 
 def _name(record: Record) -> str:
-    """Name of a row: the generator, and its other axes where it has any."""
+    """Name of a row: the generator, its other axes where it has any, and its probe on its router."""
     used = [axis for axis in ("tokenization", "context", "conditioning") if axis in record.config]
     settings = [record.choices.get(axis, "") for axis in used]
-    return " ".join([record.method, *(name for name in settings if name not in ("", "none"))])
+    probe = record.choices.get("probe", "none")
+    place = [] if probe == "none" else [_probe_name(record, probe)]
+    return " ".join([record.method, *(name for name in settings if name not in ("", "none")), *place])
 
 
-def _line(row: Row) -> list[str]:
+def _probe_name(record: Record, probe: str) -> str:
+    """Name of a probe on its router, with the settings that a sweep may vary."""
+    settings = record.config.get("probe", {})
+    varied = [settings[name] for name in ("features", "hook", "loader") if name in settings]
+    return f"{probe}({', '.join(varied)})@{record.choices.get('router', 'none')}"
+
+
+def _line(row: Row, columns: Sequence[Column]) -> list[str]:
     statuses = sorted({state_of(record) for record in row.records})
     cells = []
-    for column in COLUMNS:
+    for column in columns:
         found = row.interval(column.metric)
         if found is None:
             cells.append("–")

@@ -215,7 +215,7 @@ def _delay(link: Any) -> str:
     parts = []
     delay, loss = link.get("delay_ms", link.get("delay")), link.get("loss")
     if type(delay) in (int, float) and math.isfinite(delay):
-        parts.append(f"{delay:g} ms one way")
+        parts.append(f"{delay:.3g} ms one way")
     if type(loss) in (int, float) and 0 < loss <= 1:
         parts.append(f"{loss * 100:.2g} % loss")
     return "".join(f", {part}" for part in parts)

@@ -77,15 +77,24 @@ class Manifest:
     format: int = FORMAT
 
     def digest(self) -> str:
-        """Identify the content: traces, splits, windows, ladder and unscored tasks, whatever files hold them."""
-        content = {
+        """Identify the content: what ``traces_digest`` does, and the unscored tasks."""
+        return _json_digest({**self._content(), "unscored": dict(self.unscored)})
+
+    def traces_digest(self) -> str:
+        """Identify traces, splits, windows and ladder, whatever files hold them."""
+        return _json_digest(self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {
             "traces": [[entry.name, entry.digest, entry.split] for entry in self.traces],
             "window": self.window,
             "ladder": list(self.ladder),
             "client": self.client,
-            "unscored": dict(self.unscored),
         }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _json_digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def trace_digest(trace: Trace) -> str:

@@ -82,6 +82,7 @@ def run_cell(
         keys = stage_keys(config, independent, rooms.root)
     except (*_USER_ERRORS, Incompatible, Unsupported, OSError, SyntaxError) as error:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").unlink(missing_ok=True)
         open_record(path, record)
         return _finish(path, record, _ending_of(error), folder), False
     found = _found(path, keys, rooms, keep_failures=not retry)
@@ -109,7 +110,8 @@ def _found(path: Path, keys: Keys, rooms: Rooms, keep_failures: bool) -> Record 
     if record.status != "ok":
         return record if keep_failures and not record.reason.startswith("died") else None
     stored = Store(rooms.store).facts("sample", keys.sample) is not None
-    return record if stored and record.stages.get("score", {}).get("key") == keys.score else None
+    same = all(record.stages.get(stage, {}).get("key", "") == keys.of(stage) for stage in ("score", "probe"))
+    return record if stored and same else None
 
 
 def _run(
@@ -212,7 +214,8 @@ def _finish(path: Path, record: Record, ending: Ending, folder: Path) -> Record:
     """Complete the record from the child's result and put it in place."""
     record.status, record.reason, record.traceback = ending.status, ending.reason, ending.traceback
     record.ended = _now()
-    if ending.status == "ok":
+    # A cell whose probe can't run on this machine leaves the scores that were reached before.
+    if ending.status == "ok" or (folder / "result.json").exists():
         result = json.loads((folder / "result.json").read_text())
         for name, value in result.items():
             setattr(record, name, value)

@@ -1,4 +1,4 @@
-"""The expensive part of a cell, run in a child process: fit, sample and score, each found again if done before."""
+"""The expensive part of a cell, run in a child process: its stages, each found again if done before."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from typing import Any
 
 from benchmark.commands.picture import draw_comparison
 from benchmark.corpus import Corpus
+from benchmark.harness.probing import run_probe, train_model
 from benchmark.harness.registry import build_generator, load_corpus
-from benchmark.harness.stage import METRICS, Keys, Stopwatch, stage_keys
+from benchmark.harness.stage import METRICS, Keys, Stopwatch, has_probe, stage_keys
 from benchmark.harness.store import Store, write_json
 from benchmark.method import Budget, Generator, Log
 from benchmark.metric import Evidence, Family, Score
-from benchmark.metrics import memorisation
+from benchmark.metrics import kernel, memorisation
 from benchmark.record import score_facts
 from benchmark.storage.compact import read_traces, write_traces
 from benchmark.synthesis.repair import repair
@@ -59,16 +60,50 @@ class Work:
             shutil.copyfile(picture, self.folder / "picture.png")
         _, floor, _ = self.store.make("floor", self.keys.floor, self._floor)
         figures = {**fit["figures"], **sample["figures"]}
-        return {
+        versions = {family.name: family.version for family in [*families(), kernel.FAMILY]}
+        result = {
             "stages": self.stages,
-            "scores": score["scores"],
+            "scores": {**score["scores"], **score_facts(kernel.nothing("no probe is part of this cell"))},
             "per_trace": score["per_trace"],
             "floors": floor["values"],
-            "metric_versions": {family.name: family.version for family in families()},
+            "metric_versions": versions,
             "figures": figures,
             "notes": sample["notes"],
             "corpus": {"name": self.corpus.name, "digest": self.corpus.digest},
         }
+        return self._probed(result) if has_probe(self.config) else result
+
+    def _probed(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Add what the probe says and costs to a result, which stands without it where the router can't run."""
+        unreached = score_facts(kernel.nothing("the router didn't finish; the record's reason says why"))
+        write_json(self.folder / "result.json", {**result, "scores": {**result["scores"], **unreached}})
+        model = self._stage("model", self._model)
+        probe = self._stage("probe", self._probe)
+        return {
+            **result,
+            "scores": {**result["scores"], **probe["scores"]},
+            "per_trace": {**result["per_trace"], **probe["per_trace"]},
+            "probe": {
+                "model": {name: fact for name, fact in model["model"].items() if name != "task"},
+                "task": model["model"]["task"],
+                **probe["probe"],
+            },
+        }
+
+    def _model(self, folder: Path) -> dict[str, Any]:
+        watch = Stopwatch()
+        raw = self._samples(self.keys.sample)
+        synthetic = [repair(trace, self.seed) for trace in raw] if self._mends() else raw
+        model = train_model(self.config, self.root, self.corpus, synthetic, folder)
+        return {**watch.facts(), "model": model}
+
+    def _probe(self, folder: Path) -> dict[str, Any]:
+        watch = Stopwatch()
+        model = self.store.folder("model", self.keys.model)
+        found = run_probe(self.config, self.root, self.corpus, model, folder, self.log)
+        scores = kernel.score(replace(self._evidence([], [], []), probe=found.evidence))
+        per_trace = {name: dict(score.per_trace) for name, score in scores.items() if score.per_trace}
+        return {**watch.facts(), "scores": score_facts(scores), "per_trace": per_trace, "probe": found.facts}
 
     def _stage(self, name: str, work: Any) -> dict[str, Any]:
         self.log.report(f"stage:{name}", 0, 1)
@@ -122,8 +157,7 @@ class Work:
         watch = Stopwatch()
         raw = self._samples(self.keys.sample)
         repaired = [repair(trace, self.seed) for trace in raw]
-        mends = self.config["generator"].get("repair", "none") == "harness"
-        synthetic = repaired if mends else raw
+        synthetic = repaired if self._mends() else raw
         independent: list[Trace] = synthetic
         if self.independent:
             independent = self._samples(stage_keys(self.independent, None, self.root).sample)
@@ -135,6 +169,10 @@ class Work:
         draw_comparison(pairs, folder / "picture.png", self.config["generator"]["name"], self.corpus.ladder)
         per_trace = {name: dict(score.per_trace) for name, score in scores.items() if score.per_trace}
         return {**watch.facts(), "scores": score_facts(scores), "per_trace": per_trace}
+
+    def _mends(self) -> bool:
+        """Whether the method's own samples are repaired before they are used."""
+        return bool(self.config["generator"].get("repair", "none") == "harness")
 
     def _floor(self, _folder: Path) -> dict[str, Any]:
         watch = Stopwatch()

@@ -13,6 +13,7 @@ from typing import Any
 from benchmark.corpus import Corpus
 from benchmark.errors import ConfigError, Incompatible, nearest
 from benchmark.method import Conditioning, Context, Generator, Method, Tokenization
+from benchmark.probe import Fitter, Router
 
 REFERENCES = ("independent", "markov", "two_level", "resample", "real")
 _MODULE = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+")
@@ -77,6 +78,20 @@ def build_tokenization(config: Mapping[str, Any], root: Path) -> Tokenization | 
     module = load_module(entry["module"], "baselines", root)
     tokenization: Tokenization = module.build(dict(entry.get("options") or {}))
     return tokenization
+
+
+def build_fitter(config: Mapping[str, Any], options: Mapping[str, Any], root: Path) -> Fitter:
+    """Build what fits the quality model of a resolved cell config's probe, with these options."""
+    entry = config["probe"]
+    fitter: Fitter = load_module(entry["module"], "bpf", root).build(dict(options))
+    return fitter
+
+
+def build_router(config: Mapping[str, Any], root: Path) -> Router:
+    """Build the router of a resolved cell config."""
+    entry = config["router"]
+    router: Router = load_module(entry["module"], "bpf", root).build(dict(entry.get("options") or {}))
+    return router
 
 
 def corpus_loader(config: Mapping[str, Any], root: Path) -> ModuleType:

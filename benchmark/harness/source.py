@@ -27,6 +27,23 @@ def source_digest(modules: Iterable[str], root: Path) -> str:
     return digest.hexdigest()
 
 
+def files_digest(paths: Iterable[str], root: Path) -> str:
+    """Digest the content of files, and of all files in folders, below ``root``: code that isn't Python, and objects.
+
+    Raises FileNotFoundError for a path that isn't there.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(set(paths)):
+        path = root / name
+        if not path.exists():
+            raise FileNotFoundError(f"{path} isn't there")
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in (one for one in inside if one.is_file() and "__pycache__" not in one.parts):
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(root)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
 def module_path(module: str, root: Path) -> Path:
     """Return the file of a dotted module name below ``root``."""
     base = root.joinpath(*module.split("."))

@@ -1,4 +1,4 @@
-"""The stages of a cell, fit, sample and score, and the keys by which their results are found again."""
+"""The stages of a cell, fit, sample, score, model and probe, and the keys by which their results are found again."""
 
 from __future__ import annotations
 
@@ -10,29 +10,41 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.harness.registry import corpus_digest
-from benchmark.harness.source import source_digest
+from benchmark.harness.source import files_digest, source_digest
 from benchmark.harness.store import digest_of
 
 # Raised when a stage's result would change for a reason that none of its files or settings shows.
-VERSIONS = {"fit": 1, "sample": 1, "score": 1}
+VERSIONS = {"fit": 1, "sample": 1, "score": 1, "model": 1, "probe": 1}
 METRICS = ("fidelity", "timing", "validity", "memorisation", "downstream", "cost")
+# Scored by the probe stage, from what the router found.
+PROBE_METRICS = ("kernel",)
 # Guards and limits say how long a run may take, not what comes out of it.
 _GUARDS = ("cell_seconds", "fit_seconds")
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Keys of a cell's stages, each a digest of all that the stage's result depends on."""
+    """Keys of a cell's stages, each a digest of all that the stage's result depends on.
+
+    model, probe: "" where the cell has no probe.
+    """
 
     fit: str
     sample: str
     score: str
     floor: str
+    model: str = ""
+    probe: str = ""
 
     def of(self, stage: str) -> str:
         """Key of a stage by name."""
         key: str = getattr(self, stage)
         return key
+
+
+def has_probe(config: Mapping[str, Any]) -> bool:
+    """Tell whether a probe is part of the cell."""
+    return bool((config.get("probe") or {}).get("module"))
 
 
 def ignored_axes(config: Mapping[str, Any]) -> set[str]:
@@ -57,6 +69,11 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         )
         if axis not in ignored and config.get(axis) is not None
     }
+    if not has_probe(config):
+        # Without a probe nothing of the router's settings matters, and its name is all that tells cells apart.
+        for axis in ("probe", "router"):
+            if axis in kept:
+                kept[axis] = {"name": kept[axis]["name"]}
     kept["budget"] = {name: value for name, value in config["budget"].items() if name not in _GUARDS}
     return kept
 
@@ -109,7 +126,35 @@ def stage_keys(config: Mapping[str, Any], independent: Mapping[str, Any] | None,
             "independent": stage_keys(independent, None, root).sample if independent else None,
         }
     )
-    return Keys(fit, sample, score, floor)
+    if not has_probe(kept):
+        return Keys(fit, sample, score, floor)
+    return Keys(fit, sample, score, floor, *_probe_keys(kept, sample, root))
+
+
+def _probe_keys(kept: Mapping[str, Any], sample: str, root: Path) -> tuple[str, str]:
+    """Keys of the quality model, whatever router it is for, and of what the router finds with it."""
+    probe, router = kept["probe"], kept["router"]
+    model = digest_of(
+        {
+            "stage": ["model", VERSIONS["model"]],
+            "upstream": sample,
+            "code": source_digest([probe["module"], "benchmark.harness.probing", "benchmark.synthesis.repair"], root),
+            "repair": kept["generator"].get("repair", "none"),
+            "probe": {name: probe.get(name) for name in ("module", "task", "features", "options", "choices")},
+        }
+    )
+    metrics = [f"benchmark.metrics.{name}" for name in PROBE_METRICS]
+    found = digest_of(
+        {
+            "stage": ["probe", VERSIONS["probe"]],
+            "upstream": model,
+            "code": source_digest([router["module"], "benchmark.harness.probing", *metrics], root),
+            "files": files_digest(router.get("sources") or (), root),
+            "probe": probe,
+            "router": router,
+        }
+    )
+    return model, found
 
 
 class Stopwatch:

@@ -79,7 +79,7 @@ def build_model(name: str, seed: int = 0, regression: bool = False, **options: A
 
 
 def levels(values: NDArray[Any]) -> IntArray:
-    """Return ``feature_machine.log2_eighths`` of every value, int64 of the same shape; values are below 2^53.
+    """Return ``arithmetic.log2_eighths`` of every value, int64 of the same shape; values are below 2^53.
 
     Eight times the binary logarithm, linear between powers of two: 0 to 255 for a 32-bit feature.
     """

@@ -61,7 +61,7 @@ def write_learnability(folder: Path) -> None:
     manifest = read_manifest(path)
     sessions = {entry.name: entry.session or entry.name for entry in manifest.traces}
     found = measure(corpus, sessions)
-    notes = {**manifest.notes, "learnability": {"digest": manifest.digest(), **found}}
+    notes = {**manifest.notes, "learnability": {"digest": manifest.traces_digest(), **found}}
     reasons = unscored(found["tasks"], manifest.unscored, _missing(corpus))
     write_manifest(path, replace(manifest, unscored=reasons, notes=notes))
     write_card(folder)

@@ -19,7 +19,7 @@ def learnability_tables(manifest: Manifest, folder: str) -> list[str]:
     found = manifest.notes.get("learnability")
     if not found:
         return [f"Learnability hasn't been measured: {command}."]
-    if found["digest"] != manifest.digest():
+    if found["digest"] != manifest.traces_digest():
         return [f"Learnability was measured on other traces than these; measure it again: {command}."]
     tasks = found["tasks"]
     measured = {name: figures for name, figures in tasks.items() if "scores" in figures}

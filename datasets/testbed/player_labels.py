@@ -22,10 +22,10 @@ second or more:
 * bitrate: bits of the media segments (video and audio) completed in the window, over its length.
 * fps: unknown.
 
-Calls, from the receiver's ``getStats``, once a second, cumulative counters interpolated at the windows' ends: fps from
-frames decoded, bitrate from the video's bytes received, stall from the total duration of freezes; height is
-the modal frame height of the window's samples. Windows that the samples don't span are unknown; rung and
-startup too.
+Calls, from the receiver's ``getStats``, once a second or more often, cumulative counters interpolated at the windows'
+ends: fps from frames decoded, bitrate from the video's bytes received. Stall from the freezes, which the receiver
+counts when they are over: what a sample adds is frozen time just ahead of it. Height is the modal frame height of the
+window's samples. Windows that the samples don't span are unknown; rung and startup too.
 """
 
 from __future__ import annotations
@@ -103,10 +103,25 @@ def label_call(log: Mapping[str, Any], first_packet: float, window: float, windo
     return Labels(
         rung=np.full(windows, -1, np.int8),
         height=np.array([mode(height) for height in heights], np.int16),
-        stall=np.round(gained("totalFreezesDuration"), 3).astype(np.float32),
+        stall=np.round(_frozen(samples, times, edges), 3).astype(np.float32),
         fps=np.round(gained("framesDecoded") / window, 2).astype(np.float32),
         bitrate=np.round(8 * gained("bytesReceived") / window).astype(np.float32),
     )
+
+
+def _frozen(
+    samples: Sequence[Mapping[str, Any]], times: NDArray[np.float64], edges: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the seconds frozen in each window, NaN where the samples don't span it.
+
+    The receiver counts a freeze when it is over, all of it at once, so what a sample adds lies ahead of it.
+    """
+    counts = np.array([sample["in_video"].get("totalFreezesDuration", 0) for sample in samples], float)
+    frozen = np.where((edges[:-1] >= times[0]) & (edges[1:] <= times[-1]), 0.0, math.nan)
+    for end, lasted in zip(times[1:], np.diff(counts), strict=True):
+        if lasted > 0:
+            frozen += np.diff(np.clip(edges, end - lasted, end))
+    return np.minimum(frozen, np.diff(edges))
 
 
 def playhead_moves(samples: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -144,7 +144,13 @@ def test_what_follows_from_the_windows_index_is_shown():
     assert figures["scores"]["window index"][0] == 1
     manifest = manifest_of([], "made")
     notes = {
-        "learnability": {"digest": manifest.digest(), "seeds": [0], "folds": 5, "tasks": {"rung6": figures}, "sets": {}}
+        "learnability": {
+            "digest": manifest.traces_digest(),
+            "seeds": [0],
+            "folds": 5,
+            "tasks": {"rung6": figures},
+            "sets": {},
+        }
     }
     said = "\n".join(learnability_tables(replace(manifest, notes=notes), "datasets/made"))
     assert "`rung6` is nearly trivial: window index alone has 100 % of the forest's gain." in said
@@ -212,7 +218,7 @@ def test_the_command_writes_the_manifest_and_the_card(corpus, monkeypatch):
     assert learnability.main([str(corpus)]) == 0
     after = read_manifest(corpus / "manifest.json")
     assert after.traces == before.traces
-    assert after.digest() == before.digest()
+    assert after.traces_digest() == before.traces_digest()
     assert after.notes["versions"] == before.notes["versions"]
     # Of the rungs, which three segments a window tell, nothing is left out; what isn't in the labels is.
     assert "rung" not in after.unscored

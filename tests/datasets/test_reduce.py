@@ -156,9 +156,18 @@ def test_calls_interpolate_cumulative_counters():
     assert np.isnan(labels.fps).tolist() == [True] + [False] * 10 + [True] * 3
     assert seconds(labels.fps[1:11]) == [25.0] * 10
     assert seconds(labels.bitrate[1:11]) == [80_000.0] * 10
-    assert np.nansum(labels.stall) == pytest.approx(0.5)
+    # The sample at 5.4 s tells of a freeze of half a second that has ended.
+    assert np.isnan(labels.stall).tolist() == np.isnan(labels.fps).tolist()
+    assert seconds(labels.stall[1:11]) == [0, 0, 0, 0.1, 0.4, 0, 0, 0, 0, 0]
     assert labels.height.tolist() == [360] * 6 + [180] * 6 + [-1] * 2
     assert labels.rung.tolist() == [-1] * 14
+
+
+def test_a_long_freeze_fills_the_windows_that_it_spans_and_no_more():
+    log = call_log()
+    for second, sample in enumerate(log["client"]):
+        sample["in_video"]["totalFreezesDuration"] = 0.0 if second < 5 else 2.5
+    assert seconds(label_call(log, START, 1.0, 14).stall[1:11]) == [0, 0.1, 1, 1, 0.4, 0, 0, 0, 0, 0]
 
 
 def tcp(sport, dport, seq, payload):

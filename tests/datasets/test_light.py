@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed" / "players"))
 
+pytest.importorskip("cryptography", reason="make testbed installs it")
+pytest.importorskip("h2", reason="make testbed installs it")
+
 import cross
 import media_bytes
 import servers

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From bytes to a parsed packet: VLAN and PPPoE, IPv4 and IPv6 with extension headers, TCP with timestamps, UDP. The
+ * rules, limits and reasons for skipping are those of benchmark/capture/frames.py and benchmark/wire.py.
+ */
+#ifndef PARSE_H
+#define PARSE_H
+
+#include "arithmetic.h"
+#include "endian.h"
+#include "maps.h"
+
+#define TCP 6
+#define UDP 17
+#define ETHERNET 14
+#define VLANS 4       /* tags before the walk gives up */
+#define EXTENSIONS 8  /* IPv6 extension headers before it does */
+#define OPTIONS 40    /* bytes of TCP options, each of which may be an option */
+#define PLAIN 66      /* bytes that parse_plain() reads */
+#define FARTHEST 0x7FFF /* no header stands farther from the packet's first byte */
+#define NOP_NOP_TIMESTAMPS 0x0101080A /* the layout that RFC 7323, appendix A, recommends */
+
+/*
+ * Where a packet's bytes are. `captured` of its `length` bytes are there to read. In the packet's own memory `end` bounds
+ * them for the verifier; a copy stands in a buffer of BUFFER bytes.
+ */
+struct source {
+	const void *data;
+	const void *end;
+	__u32 captured;
+	__u32 length;
+	int copied;
+	int lacking; /* set where a header goes on past the captured bytes */
+	struct local *local;
+};
+
+struct ipv4 {
+	__u8 version_header;
+	__u8 tos;
+	__be16 length;
+	__be16 identification;
+	__be16 fragment;
+	__u8 ttl;
+	__u8 protocol;
+	__be16 checksum;
+	struct word source;
+	struct word destination;
+};
+
+struct ipv6 {
+	__be16 version_class[2];
+	__be16 length;
+	__u8 following;
+	__u8 hops;
+	struct word source[4];
+	struct word destination[4];
+};
+
+struct extension {
+	__u8 following;
+	__u8 length;
+	__be16 fragment;
+	__be16 rest[2];
+};
+
+struct tcp {
+	struct word ports;
+	struct word seq;
+	struct word ack;
+	__u8 offset;
+	__u8 flags;
+	__be16 window;
+	__be16 checksum;
+	__be16 urgent;
+};
+
+struct timestamps {
+	struct word kind;
+	struct word value;
+	struct word echo;
+};
+
+/* Return where `size` bytes stand from `offset` on, or NULL where fewer are captured. */
+static __always_inline const void *bytes_at(struct source *source, __u32 offset, __u32 size)
+{
+	const void *at = source->data + offset;
+
+	if (source->copied) {
+		/* The mask is for the verifier: it changes nothing. */
+		if (offset + size <= source->captured)
+			return source->data + (offset & (BUFFER - 1));
+	} else if (offset <= FARTHEST && at + size <= source->end) {
+		return at;
+	}
+	source->lacking = 1;
+	return NULL;
+}
+
+/* Find the IP header behind Ethernet, VLAN tags and PPPoE (RFC 2516): set `at` to it, return its version, or 0. */
+static __always_inline __u32 find_ip(struct source *source, __u32 *at)
+{
+	const __be16 *type;
+	const __u8 *first;
+	__u32 version = 0;
+	int tag;
+
+	*at = 0;
+	if (config.no_ethernet) {
+		first = bytes_at(source, 0, 1);
+		version = first ? *first >> 4 : 0;
+		return version == 4 || version == 6 ? version : 0;
+	}
+	*at = ETHERNET;
+	type = bytes_at(source, ETHERNET - 2, 2);
+#pragma unroll
+	for (tag = 0; tag < VLANS; tag++) {
+		if (!type)
+			return 0;
+		if (*type != to_be16(0x8100) && *type != to_be16(0x88A8) && *type != to_be16(0x9100))
+			break;
+		type = bytes_at(source, *at + 2, 2);
+		*at += 4;
+	}
+	if (!type)
+		return 0;
+	if (tag)
+		*at = (forget(source->local, *at) & 0x7C) | 2;
+	if (*type == to_be16(0x0800)) {
+		version = 4;
+	} else if (*type == to_be16(0x86DD)) {
+		version = 6;
+	} else if (*type == to_be16(0x8864)) {
+		type = bytes_at(source, *at, 8);
+		*at = (forget(source->local, *at + 8) & 0x7C) | 2;
+		if (!type || type[0] != to_be16(0x1100))
+			return 0;
+		version = type[3] == to_be16(0x0021) ? 4 : type[3] == to_be16(0x0057) ? 6 : 0;
+	}
+	if (!version)
+		return 0;
+	first = bytes_at(source, *at, 1);
+	return first && *first >> 4 == version ? version : 0;
+}
+
+/* Find the timestamp option (RFC 7323, 3.2) among the `size` bytes of TCP options at `at`, byte by byte. */
+static __always_inline void walk_options(struct source *source, __u32 at, __u32 size, struct packet *packet)
+{
+	volatile struct walk *walk = &source->local->walk;
+	const __u8 *byte;
+	__u32 k;
+
+	at = forget(source->local, at) & FARTHEST;
+	size = forget(source->local, size);
+	walk->value = 0;
+	walk->kind = walk->left = walk->wanted = 0;
+	for (k = 0; k < OPTIONS; k++) {
+		if (k >= size)
+			return;
+		byte = bytes_at(source, at + k, 1);
+		if (!byte)
+			return;
+		if (walk->left) {
+			walk->value = walk->value << 8 | *byte;
+			walk->left--;
+			if (!walk->wanted || walk->left)
+				continue;
+			packet->ts_value = walk->value >> 32;
+			packet->ts_echo = walk->value;
+			packet->has_ts = 1;
+			return;
+		}
+		if (walk->kind) {
+			if (*byte < 2 || k - 1 + *byte > size)
+				return;
+			walk->wanted = walk->kind == 8 && *byte == 10;
+			walk->left = *byte - 2;
+			walk->kind = 0;
+		} else if (*byte == 0) {
+			return;
+		} else if (*byte != 1) {
+			walk->kind = *byte;
+		}
+	}
+}
+
+static __always_inline void find_timestamps(struct source *source, __u32 at, __u32 size, struct packet *packet)
+{
+	const struct timestamps *usual;
+
+	if (size >= sizeof(*usual)) {
+		usual = bytes_at(source, at, sizeof(*usual));
+		if (usual && raw_32(&usual->kind) == to_be32(NOP_NOP_TIMESTAMPS)) {
+			packet->ts_value = read_32(&usual->value);
+			packet->ts_echo = read_32(&usual->echo);
+			packet->has_ts = 1;
+			return;
+		}
+	}
+	walk_options(source, at, size, packet);
+}
+
+/* Read the IPv4 header at `at`; set `header` to its size. */
+static __always_inline enum skip parse_ipv4(struct source *source, __u32 at, struct packet *packet,
+					    __u32 *header)
+{
+	const struct ipv4 *ip = bytes_at(source, at, sizeof(*ip));
+
+	if (!ip)
+		return SKIP_TRUNCATED;
+	packet->length = from_be16(ip->length);
+	/* 0 where the sender left segmentation to its card. */
+	if (!packet->length)
+		packet->length = source->length - at;
+	*header = (ip->version_header & 15) << 2;
+	if (packet->length < sizeof(*ip) || *header < sizeof(*ip))
+		return SKIP_TRUNCATED;
+	if (ip->fragment & to_be16(0x1FFF))
+		return SKIP_FRAGMENT;
+	packet->key.protocol = ip->protocol;
+	packet->key.client[0] = raw_32(&ip->source);
+	packet->key.server[0] = raw_32(&ip->destination);
+	return SKIP_NONE;
+}
+
+/* Read the IPv6 header at `at` and walk its extension headers (RFC 8200, 4); set `header` to the size of them all. */
+static __always_inline enum skip parse_ipv6(struct source *source, __u32 at, struct packet *packet,
+					    __u32 *header)
+{
+	const struct ipv6 *ip = bytes_at(source, at, sizeof(*ip));
+	const struct extension *extension;
+	__u32 protocol, payload;
+	int k;
+
+	if (!ip)
+		return SKIP_TRUNCATED;
+	payload = from_be16(ip->length);
+	protocol = ip->following;
+	/* 0 in jumbograms. */
+	packet->length = payload ? sizeof(*ip) + payload : source->length - at;
+#pragma unroll
+	for (k = 0; k < 4; k++) {
+		packet->key.client[k] = raw_32(&ip->source[k]);
+		packet->key.server[k] = raw_32(&ip->destination[k]);
+	}
+	*header = sizeof(*ip);
+	for (k = 0; k < EXTENSIONS; k++) {
+		if (protocol != 0 && protocol != 43 && protocol != 44 && protocol != 51 && protocol != 60) {
+			packet->key.protocol = protocol;
+			return SKIP_NONE;
+		}
+		if (*header + sizeof(*extension) > packet->length)
+			return SKIP_TRUNCATED;
+		extension = bytes_at(source, at + *header, sizeof(*extension));
+		if (!extension)
+			return SKIP_TRUNCATED;
+		if (protocol == 44) {
+			if (extension->fragment & to_be16(0xFFF8))
+				return SKIP_FRAGMENT;
+			*header += 8;
+		} else if (protocol == 51) {
+			*header += (extension->length + 2) << 2;
+		} else {
+			*header += (extension->length + 1) << 3;
+		}
+		protocol = extension->following;
+		*header = forget(source->local, *header) & FARTHEST & ~3;
+	}
+	return SKIP_PROTOCOL;
+}
+
+static __always_inline enum skip parse_tcp(struct source *source, __u32 at, struct packet *packet,
+					   __u32 header)
+{
+	const struct tcp *tcp;
+#if LEVEL >= 3
+	__u32 end;
+#endif
+	__u32 size;
+
+	if (header + sizeof(*tcp) > packet->length)
+		return SKIP_TRUNCATED;
+	tcp = bytes_at(source, at + header, sizeof(*tcp));
+	if (!tcp)
+		return SKIP_TRUNCATED;
+	size = tcp->offset >> 4 << 2;
+	packet->key.ports = raw_32(&tcp->ports);
+	packet->seq = read_32(&tcp->seq);
+	packet->ack = read_32(&tcp->ack);
+	packet->flags = tcp->flags;
+	packet->header = header + size;
+	packet->payload = packet->length > packet->header ? packet->length - packet->header : 0;
+#if LEVEL >= 3
+	end = at + least(packet->header, packet->length);
+	if (end > source->captured) {
+		end = source->captured;
+		source->lacking = 1;
+	}
+	at += header + sizeof(*tcp);
+	if (at < end)
+		find_timestamps(source, at, end - at, packet);
+#endif
+	return SKIP_NONE;
+}
+
+static __always_inline enum skip parse_udp(struct source *source, __u32 at, struct packet *packet,
+					   __u32 header)
+{
+	const struct word *ports;
+
+	if (header + 8 > packet->length)
+		return SKIP_TRUNCATED;
+	ports = bytes_at(source, at + header, 8);
+	if (!ports)
+		return SKIP_TRUNCATED;
+	packet->key.ports = raw_32(ports);
+	packet->header = header + 8;
+	packet->payload = packet->length - packet->header;
+	return SKIP_NONE;
+}
+
+static __always_inline enum skip parse_ip(struct source *source, struct packet *packet)
+{
+	__u32 at, header, version = find_ip(source, &at);
+	enum skip skip;
+
+	if (!version)
+		return SKIP_NOT_IP;
+	packet->key.version = version;
+	skip = version == 4 ? parse_ipv4(source, at, packet, &header) : parse_ipv6(source, at, packet, &header);
+	if (skip != SKIP_NONE)
+		return skip;
+	if (packet->key.protocol == TCP)
+		return parse_tcp(source, at, packet, header);
+	if (packet->key.protocol == UDP)
+		return parse_udp(source, at, packet, header);
+	return SKIP_PROTOCOL;
+}
+
+/*
+ * What almost all packets are: IPv4 without options behind plain Ethernet, and in it TCP with timestamps alone, or UDP.
+ * Return 0 for any other, which takes the long way. PLAIN bytes are there to read.
+ */
+static __always_inline int parse_plain(const void *data, struct packet *packet)
+{
+	const __be16 *type = data + ETHERNET - 2;
+	const struct ipv4 *ip = data + ETHERNET;
+	const struct tcp *tcp = data + ETHERNET + sizeof(*ip);
+	const struct timestamps *options = data + ETHERNET + sizeof(*ip) + sizeof(*tcp);
+	__u32 header = sizeof(*ip) + 8, length = from_be16(ip->length);
+
+	if (config.no_ethernet || *type != to_be16(0x0800) || ip->version_header != 0x45 ||
+	    ip->fragment & to_be16(0x1FFF))
+		return 0;
+	packet->has_ts = 0;
+	if (ip->protocol == TCP) {
+		header = sizeof(*ip) + sizeof(*tcp) + sizeof(*options);
+		if (tcp->offset >> 4 != (sizeof(*tcp) + sizeof(*options)) / 4 ||
+		    raw_32(&options->kind) != to_be32(NOP_NOP_TIMESTAMPS))
+			return 0;
+		packet->seq = read_32(&tcp->seq);
+		packet->ack = read_32(&tcp->ack);
+		packet->flags = tcp->flags;
+		packet->ts_value = read_32(&options->value);
+		packet->ts_echo = read_32(&options->echo);
+		packet->has_ts = 1;
+	} else if (ip->protocol != UDP) {
+		return 0;
+	}
+	if (length < header)
+		return 0;
+	__builtin_memset(&packet->key, 0, sizeof(packet->key));
+	packet->key.client[0] = raw_32(&ip->source);
+	packet->key.server[0] = raw_32(&ip->destination);
+	packet->key.ports = raw_32(&tcp->ports);
+	packet->key.version = 4;
+	packet->key.protocol = ip->protocol;
+	packet->skip = SKIP_NONE;
+	packet->header = header;
+	packet->length = length;
+	packet->payload = length - header;
+	return 1;
+}
+
+/* Fill in the packet, or say in it why it has no flow. */
+static __always_inline void parse(struct source *source, struct packet *packet)
+{
+	__builtin_memset(packet, 0, sizeof(*packet));
+	packet->skip = parse_ip(source, packet);
+}
+
+/* A packet that is one on the wire, too. */
+static __always_inline void take_whole(struct packet *packet)
+{
+	packet->segments = 1;
+	packet->bytes = packet->length;
+	packet->last_size = least(packet->payload, 0xFFFF);
+}
+
+/*
+ * Say how many of the wire's packets were merged into one with `size` bytes of payload in each but the last. `segments` is
+ * what the kernel counted; where it doesn't fit the payload (untrusted senders leave it 0), the payload tells.
+ */
+static __always_inline void split(struct packet *packet, __u32 segments, __u32 size)
+{
+	if (packet->payload <= size)
+		return;
+	if (!segments || segments > 0xFFFF || (segments - 1) * size >= packet->payload ||
+	    packet->payload > segments * size)
+		segments = (packet->payload + size - 1) / size;
+	packet->segments = segments;
+	packet->segment_size = least(size, 0xFFFF);
+	packet->last_size = packet->payload - (segments - 1) * size;
+	packet->bytes = packet->length + (segments - 1) * packet->header;
+}
+
+#endif

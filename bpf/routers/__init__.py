@@ -1,0 +1,1 @@
+"""Where a probe runs: one file a router, each exporting ``build(options) -> Router``."""

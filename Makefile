@@ -1,4 +1,4 @@
-# make setup | bench | test | unit | perf | testbed
+# make setup | bench | test | unit | perf | testbed | bpf
 PYTHON ?= python3
 # Where pip finds torch: PyTorch publishes an index of CPU builds, which saves gigabytes of CUDA (make setup TORCH_INDEX=…).
 TORCH_INDEX ?=
@@ -6,7 +6,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: setup bench test unit perf testbed
+.PHONY: setup bench test unit perf testbed bpf
 
 setup: $(STAMP)
 
@@ -37,3 +37,7 @@ perf: $(STAMP)
 # PARTS=smoke: only what plan=smoke takes.
 testbed: $(STAMP)
 	$(RUN) datasets/testbed/install.py $(PARTS)
+
+# The kernel's programs anew (apt-get install clang llvm libbpf-dev); nobody needs that to run them.
+bpf: $(STAMP)
+	$(RUN) -m bpf.build

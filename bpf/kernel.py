@@ -197,9 +197,12 @@ class Loaded:
 
     def close(self) -> None:
         """Give all descriptors back."""
-        for one in (*self.programs.values(), *self.maps.values()):
+        descriptors = [one.descriptor for one in self.programs.values()] + [
+            one.descriptor for one in self.maps.values()
+        ]
+        for descriptor in descriptors:
             with contextlib.suppress(OSError):
-                os.close(one.descriptor)
+                os.close(descriptor)
 
 
 def require() -> None:

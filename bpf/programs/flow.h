@@ -5,6 +5,7 @@
 
 #include "maps.h"
 #include "parse.h"
+#include "plain.h"
 #include "window.h"
 #include "model.h"
 

@@ -7,18 +7,13 @@
 #define PARSE_H
 
 #include "arithmetic.h"
-#include "endian.h"
+#include "headers.h"
 #include "maps.h"
 
-#define TCP 6
-#define UDP 17
-#define ETHERNET 14
 #define VLANS 4       /* tags before the walk gives up */
 #define EXTENSIONS 8  /* IPv6 extension headers before it does */
 #define OPTIONS 40    /* bytes of TCP options, each of which may be an option */
-#define PLAIN 66      /* bytes that parse_plain() reads */
 #define FARTHEST 0x7FFF /* no header stands farther from the packet's first byte */
-#define NOP_NOP_TIMESTAMPS 0x0101080A /* the layout that RFC 7323, appendix A, recommends */
 
 /*
  * Where a packet's bytes are. `captured` of its `length` bytes are there to read. In the packet's own memory `end` bounds
@@ -32,52 +27,6 @@ struct source {
 	int copied;
 	int lacking; /* set where a header goes on past the captured bytes */
 	struct local *local;
-};
-
-struct ipv4 {
-	__u8 version_header;
-	__u8 tos;
-	__be16 length;
-	__be16 identification;
-	__be16 fragment;
-	__u8 ttl;
-	__u8 protocol;
-	__be16 checksum;
-	struct word source;
-	struct word destination;
-};
-
-struct ipv6 {
-	__be16 version_class[2];
-	__be16 length;
-	__u8 following;
-	__u8 hops;
-	struct word source[4];
-	struct word destination[4];
-};
-
-struct extension {
-	__u8 following;
-	__u8 length;
-	__be16 fragment;
-	__be16 rest[2];
-};
-
-struct tcp {
-	struct word ports;
-	struct word seq;
-	struct word ack;
-	__u8 offset;
-	__u8 flags;
-	__be16 window;
-	__be16 checksum;
-	__be16 urgent;
-};
-
-struct timestamps {
-	struct word kind;
-	struct word value;
-	struct word echo;
 };
 
 /* Return where `size` bytes stand from `offset` on, or NULL where fewer are captured. */
@@ -211,6 +160,7 @@ static __always_inline enum skip parse_ipv4(struct source *source, __u32 at, str
 	/* 0 where the sender left segmentation to its card. */
 	if (!packet->length)
 		packet->length = source->length - at;
+	packet->length = forget(source->local, packet->length);
 	*header = (ip->version_header & 15) << 2;
 	if (packet->length < sizeof(*ip) || *header < sizeof(*ip))
 		return SKIP_TRUNCATED;
@@ -236,7 +186,7 @@ static __always_inline enum skip parse_ipv6(struct source *source, __u32 at, str
 	payload = from_be16(ip->length);
 	protocol = ip->following;
 	/* 0 in jumbograms. */
-	packet->length = payload ? sizeof(*ip) + payload : source->length - at;
+	packet->length = forget(source->local, payload ? sizeof(*ip) + payload : source->length - at);
 #pragma unroll
 	for (k = 0; k < 4; k++) {
 		packet->key.client[k] = raw_32(&ip->source[k]);
@@ -329,56 +279,12 @@ static __always_inline enum skip parse_ip(struct source *source, struct packet *
 	skip = version == 4 ? parse_ipv4(source, at, packet, &header) : parse_ipv6(source, at, packet, &header);
 	if (skip != SKIP_NONE)
 		return skip;
+	header = forget(source->local, header) & FARTHEST & ~3;
 	if (packet->key.protocol == TCP)
 		return parse_tcp(source, at, packet, header);
 	if (packet->key.protocol == UDP)
 		return parse_udp(source, at, packet, header);
 	return SKIP_PROTOCOL;
-}
-
-/*
- * What almost all packets are: IPv4 without options behind plain Ethernet, and in it TCP with timestamps alone, or UDP.
- * Return 0 for any other, which takes the long way. PLAIN bytes are there to read.
- */
-static __always_inline int parse_plain(const void *data, struct packet *packet)
-{
-	const __be16 *type = data + ETHERNET - 2;
-	const struct ipv4 *ip = data + ETHERNET;
-	const struct tcp *tcp = data + ETHERNET + sizeof(*ip);
-	const struct timestamps *options = data + ETHERNET + sizeof(*ip) + sizeof(*tcp);
-	__u32 header = sizeof(*ip) + 8, length = from_be16(ip->length);
-
-	if (config.no_ethernet || *type != to_be16(0x0800) || ip->version_header != 0x45 ||
-	    ip->fragment & to_be16(0x1FFF))
-		return 0;
-	packet->has_ts = 0;
-	if (ip->protocol == TCP) {
-		header = sizeof(*ip) + sizeof(*tcp) + sizeof(*options);
-		if (tcp->offset >> 4 != (sizeof(*tcp) + sizeof(*options)) / 4 ||
-		    raw_32(&options->kind) != to_be32(NOP_NOP_TIMESTAMPS))
-			return 0;
-		packet->seq = read_32(&tcp->seq);
-		packet->ack = read_32(&tcp->ack);
-		packet->flags = tcp->flags;
-		packet->ts_value = read_32(&options->value);
-		packet->ts_echo = read_32(&options->echo);
-		packet->has_ts = 1;
-	} else if (ip->protocol != UDP) {
-		return 0;
-	}
-	if (length < header)
-		return 0;
-	__builtin_memset(&packet->key, 0, sizeof(packet->key));
-	packet->key.client[0] = raw_32(&ip->source);
-	packet->key.server[0] = raw_32(&ip->destination);
-	packet->key.ports = raw_32(&tcp->ports);
-	packet->key.version = 4;
-	packet->key.protocol = ip->protocol;
-	packet->skip = SKIP_NONE;
-	packet->header = header;
-	packet->length = length;
-	packet->payload = length - header;
-	return 1;
 }
 
 /* Fill in the packet, or say in it why it has no flow. */

@@ -23,7 +23,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 OBJECTS = Path(__file__).parent / "objects"
 ORDERS = ("bpfel", "bpfeb")
 _DIGESTS = "digests.json"
-_FLAGS = ("-O2", "-g", "-mcpu=v3", "-Wall", "-Werror", "-iquote", str(PROGRAMS.name))
+_FLAGS = ("-ffile-compilation-dir=.", "-O2", "-g", "-mcpu=v3", "-Wall", "-Werror", "-iquote", str(PROGRAMS.name))
 # Big-endian routers are MIPS, which traps on unaligned loads.
 _ORDER_FLAGS = {"bpfel": (), "bpfeb": ("-DSTRICT_ALIGNMENT",)}
 

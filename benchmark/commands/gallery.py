@@ -22,7 +22,7 @@ from benchmark.errors import ConfigError
 
 EXAMPLES = """examples:
   python -m benchmark gallery streaming calls --out docs/gallery     docs/gallery/*.png and docs/gallery.md
-  python -m benchmark gallery datasets/streaming --out /tmp/look --count 20
+  python -m benchmark gallery datasets/streaming --out gallery --count 20
 """
 COUNT = 12
 ROOT = Path(__file__).resolve().parents[2]

@@ -31,7 +31,7 @@ static __always_inline void observe_skb(struct __sk_buff *skb)
 
 	if (!local)
 		return;
-	if (data + PLAIN > end || !parse_plain(data, &local->packet))
+	if (data + PLAIN_UDP > end || !parse_plain(data, data + PLAIN_TCP <= end, &local->packet))
 		parse_slowly(skb, local);
 	take_whole(&local->packet);
 	if (skb->gso_size)
@@ -47,7 +47,7 @@ static __always_inline void observe_frame(struct xdp_md *frame)
 
 	if (!local)
 		return;
-	if (data + PLAIN > end || !parse_plain(data, &local->packet)) {
+	if (data + PLAIN_UDP > end || !parse_plain(data, data + PLAIN_TCP <= end, &local->packet)) {
 		struct source source = { data, end, end - data, end - data, 0, 0, local };
 
 		parse(&source, &local->packet);
@@ -70,7 +70,7 @@ static __always_inline void observe_copy(struct __sk_buff *skb)
 		if (bpf_skb_load_bytes(skb, 0, local->copy, size))
 			size = 0;
 	}
-	if (size < PLAIN || !parse_plain(local->copy, &local->packet)) {
+	if (size < PLAIN_UDP || !parse_plain(local->copy, size >= PLAIN_TCP, &local->packet)) {
 		struct source source = { local->copy, NULL, size, skb->len, 1, 0, local };
 
 		parse(&source, &local->packet);

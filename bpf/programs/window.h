@@ -97,7 +97,8 @@ static __always_inline void write_ring(const struct segments *down, __u32 *row)
 	for (k = 0; k < RING; k++) {
 		if (k >= down->segments)
 			return;
-		place = place == 0 ? RING - 1 : place - 1;
+		/* The mask changes nothing, and is what kernels before 6.5 see the bound by. */
+		place = (place == 0 ? RING - 1 : place - 1) & 15;
 		if (place >= RING)
 			return;
 		row[k] = down->ring_bytes[place];

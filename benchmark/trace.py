@@ -112,17 +112,33 @@ class Labels:
 
 
 @dataclass(frozen=True, eq=False)
+class Network:
+    """The path that a session was on.
+
+    rate: float32 [n], bit/s that the link could bring down in each ``step`` seconds since the first packet.
+    delay: seconds one way, beside any queue. loss: share of packets lost at random.
+    """
+
+    rate: NDArray[np.float32]
+    step: float
+    delay: float
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
 class Condition:
     """What a generator is asked for.
 
     application: the software that made the traffic, as the corpus names it.
     duration: seconds. window: seconds a window lasts. labels: the quality wanted in each window.
+    network: the path, where the corpus knows it.
     """
 
     application: str
     duration: float
     window: float
     labels: Labels
+    network: Network | None = None
 
 
 @dataclass(frozen=True, eq=False)

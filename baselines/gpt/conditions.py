@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from benchmark.errors import ConfigError, nearest
-from benchmark.trace import Condition
+from benchmark.trace import Condition, Labels
 
-SCHEMES = ("none", "application", "quality", "trajectory")
+SCHEMES = ("none", "application", "quality", "trajectory", "network", "all")
 
 
 def check_scheme(name: str) -> None:
@@ -22,13 +22,16 @@ def shown(condition: Condition, scheme: str) -> Condition:
     """Return the condition as a scheme shows it.
 
     none: duration alone. application: its name too. quality: and the commonest rung, in every window.
-    trajectory: and the rung of each window.
+    trajectory: and the quality of each window, and the startup delay. network: the application and the path's rate,
+    delay and loss. all: both.
     """
-    rung = condition.labels.rung
-    if scheme in ("none", "application"):
-        rung = np.full_like(rung, -1)
+    labels = condition.labels
+    if scheme in ("none", "application", "network"):
+        labels = Labels.unknown(len(labels))
     elif scheme == "quality":
-        known = rung[rung >= 0]
-        rung = np.full_like(rung, np.bincount(known).argmax() if len(known) else -1)
+        known = labels.rung[labels.rung >= 0]
+        commonest = np.bincount(known).argmax() if len(known) else -1
+        labels = replace(Labels.unknown(len(labels)), rung=np.full_like(labels.rung, commonest))
     application = "" if scheme == "none" else condition.application
-    return replace(condition, application=application, labels=replace(condition.labels, rung=rung))
+    network = condition.network if scheme in ("network", "all") else None
+    return replace(condition, application=application, labels=labels, network=network)

@@ -14,6 +14,7 @@ from baselines.gpt.model import Network
 from benchmark.method import IntArray, Log
 
 _IGNORED = -100
+_STARTS = 0.15  # share of the crops that are the start of a trace
 
 
 @dataclass(frozen=True)
@@ -117,19 +118,21 @@ def _hide(columns: Tensor, plan: Plan, random: np.random.Generator) -> Tensor:
 def _crops(
     sequences: Sequence[tuple[IntArray, IntArray]], rows: int, context: int, random: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Draw crops of ``context`` + 1 tokens, [rows, context + 1]; starts of traces are drawn more often.
+    """Draw crops of ``context`` + 1 tokens, [rows, context + 1].
 
-    Traces are drawn by their length; a crop beyond a sequence's end is filled with its last token, the end.
+    Traces are drawn by the root of their length, so that slow ones, which have as many windows, aren't drowned; a
+    share of the crops are the starts of traces, which differ from all that follows. A crop beyond a sequence's end is
+    filled with its last token, the end.
     """
-    lengths = np.array([len(tokens) for tokens, _ in sequences], float)
+    weights = np.sqrt([len(tokens) for tokens, _ in sequences])
     width = context + 1
     tokens = torch.zeros((rows, width), dtype=torch.long)
-    if not len(lengths):
+    if not len(weights):
         return tokens, torch.zeros((rows, width, 0), dtype=torch.long)
     columns = torch.zeros((rows, width, sequences[0][1].shape[1]), dtype=torch.long)
-    for row, pick in enumerate(random.choice(len(sequences), rows, p=lengths / lengths.sum())):
+    for row, pick in enumerate(random.choice(len(sequences), rows, p=weights / weights.sum())):
         source, state = sequences[pick]
-        start = max(0, min(int(random.integers(-width // 4, max(1, len(source)))), len(source) - width))
+        start = 0 if random.random() < _STARTS else int(random.integers(max(1, len(source) - width + 1)))
         own = source[start : start + width]
         tokens[row, : len(own)] = torch.from_numpy(own)
         tokens[row, len(own) :] = int(source[-1])

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from baselines.parts.chains import Pools, draw_from, learn_pools
 from baselines.parts.classes import Example
-from baselines.parts.sketches import REQUEST_BYTES, gaps_of
+from baselines.parts.sketches import REQUEST_BYTES, TCP_REQUEST_BYTES, gaps_of, request_bytes
 from benchmark.synthesis.sketch import Sketch
 
-SIZE_EDGES = np.array([0, 1, 24, 40, REQUEST_BYTES, 112, 200, 320, 512, 900, 1100, 1300, 1400, 1448, 1449])
+SIZE_EDGES = np.array(
+    [0, 1, 24, 40, TCP_REQUEST_BYTES, REQUEST_BYTES, 112, 200, 320, 512, 900, 1100, 1300, 1400, 1448, 1449]
+)
 SIZES = len(SIZE_EDGES) + 1
 LIKE = SIZES - 1  # the size class of an RTP packet like the last large one of its direction: the same frame
 LARGE, LIKENESS = 200, 2  # bytes
@@ -26,7 +28,11 @@ PER_DECADE = 4
 FIRST_DECADE, DECADES = 2, 9  # gaps from 100 ns to 100 s
 GAPS = PER_DECADE * DECADES + 1  # bin 0: anything shorter
 SYMBOLS = 2 * SIZES * GAPS
-UP_REQUEST = SIZES + int(np.searchsorted(SIZE_EDGES, REQUEST_BYTES))  # the first kind that is a request
+
+
+def first_request(transport: str) -> int:
+    """Return the first kind that is a request over ``transport``; all above it are, too."""
+    return SIZES + int(np.searchsorted(SIZE_EDGES, request_bytes(transport)))
 
 
 def bin_gaps(gap: NDArray[np.int64]) -> NDArray[np.int64]:

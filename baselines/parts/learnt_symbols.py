@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.parts.sketches import REQUEST_BYTES
+from baselines.parts.sketches import REQUEST_BYTES, TCP_REQUEST_BYTES
 from benchmark.synthesis.sketch import largest_flow
 from benchmark.trace import Trace
 
 LARGEST_PAYLOAD = 65535
-_SIZE_EDGES = (0, 1, 24, 40, REQUEST_BYTES, 80, 112, 256, 512, 1024, 1200, 1280, 1449, LARGEST_PAYLOAD + 1)
+_SIZE_EDGES = (
+    *(0, 1, 24, 40, TCP_REQUEST_BYTES, REQUEST_BYTES, 80, 112),
+    *(256, 512, 1024, 1200, 1280, 1449, LARGEST_PAYLOAD + 1),
+)
 _GAP_EDGES = np.arange(3.0, 11.01, 0.5)  # log10 of ns: half decades from 1 us to 100 s
 RUNAWAY = 4.0  # times the fastest training trace's packets a second, at which a sampled trace is ended
 _SHORTEST, _LONGEST = 1.0, 12.0
@@ -107,7 +110,7 @@ def learn_symbols(
     """Learn classes and bins from training packets.
 
     bins: gap bins of the commonest classes. common: the share from which a size is a class of its own.
-    requests: only packets up of REQUEST_BYTES and more need classes.
+    requests: only packets up of TCP_REQUEST_BYTES and more need classes.
     """
     payload = np.clip(payload, 0, LARGEST_PAYLOAD).astype(np.int64)
     total = max(1, len(up))
@@ -115,7 +118,7 @@ def learn_symbols(
     ways, lows, highs, sizes, edges, gaps, counts = [], [], [], [], [], [], []
     for way in (True,) if requests else (False, True):
         values = np.sort(payload[up == way])
-        cuts = _size_cuts(values, total, common, REQUEST_BYTES if requests else 0)
+        cuts = _size_cuts(values, total, common, TCP_REQUEST_BYTES if requests else 0)
         for low, high in pairwise(cuts):
             chosen = (up == way) & (payload >= low) & (payload < high)
             ways.append(way)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from baselines.parts.chains import Chain, Pools, draw_from, learn_chain, learn_pools
 from baselines.parts.classes import Example, read_examples, window_of
-from baselines.parts.fixed_symbols import SYMBOLS, learn_payloads, symbols_of
+from baselines.parts.fixed_symbols import SYMBOLS, first_request, learn_payloads, symbols_of
 from baselines.parts.openings import Openings
 from baselines.parts.sketch_sampler import SketchSampler
 from baselines.parts.tables import Arrays
@@ -64,12 +64,12 @@ class TwoLevel(SketchSampler):
         opening = self.openings.draw(condition.application, random)
         windows, window = self.classes.of_windows(condition), window_of(condition)
         application = int(self.classes.application_of()[windows[0]])
-        end = round(condition.duration * NANOSECONDS)
+        request, end = first_request(opening.transport), round(condition.duration * NANOSECONDS)
         rows, now, header = Rows(), opening.first, None
         while now < end and not rows.full:
             header = self.headers.draw(windows, window, application, header, now, self.jitter, random)
             key = self.keys[application, bin_rates(np.array([header.rate]))[0]]
-            law = Law(self.chain.rows[key], self.chain.pools, self.payloads, application)
+            law = Law(self.chain.rows[key], self.chain.pools, self.payloads, application, request)
             if opening.transport == "rtp":
                 now = add_slice(rows, law, now, random)
                 continue

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.parts.chains import Pools, draw_from
-from baselines.parts.fixed_symbols import GAPS, SIZES, SYMBOLS, UP_REQUEST, draw_gap, draw_payload
+from baselines.parts.fixed_symbols import GAPS, SIZES, SYMBOLS, draw_gap, draw_payload
 from baselines.parts.sketches import REQUEST_SPACING, SLICE
 from baselines.two_level.header_pool import Header
 from benchmark.synthesis.sketch import Sketch
@@ -26,13 +26,14 @@ class Law(NamedTuple):
     """What the packets of a segment are drawn from.
 
     rows: int32 [states], the row of ``following`` with the symbols that come after each.
-    payloads: of each application and kind. application: its number.
+    payloads: of each application and kind. application: its number. request: the first kind that is a request.
     """
 
     rows: NDArray[np.int32]
     following: Pools
     payloads: Pools
     application: int
+    request: int
 
 
 class Page(NamedTuple):
@@ -83,10 +84,10 @@ def add_segment(rows: Rows, law: Law, header: Header, end: int, random: np.rando
     """Add the rows that follow the opening one; return when the next segment opens, ns."""
     opened, start = rows.latest, rows.count
     given_up = min(end, opened + 4 * header.lasts + LATE)
-    rows.count, left, asked = _fill(rows.page, start, law, opened, header.bytes, header.tail, given_up, random)
+    rows.count, left = _fill(rows.page, start, law, opened, header.bytes, header.tail, given_up, random)
     if left == 0 and header.bytes:
-        _pace(rows.page, start, rows.count, asked, opened + header.lasts)
-    return max(rows.latest + header.pause, asked + REQUEST_SPACING)
+        _pace(rows.page, start, rows.count, opened, opened + header.lasts)
+    return max(rows.latest + header.pause, opened + REQUEST_SPACING)
 
 
 def add_slice(rows: Rows, law: Law, now: int, random: np.random.Generator) -> int:
@@ -100,9 +101,9 @@ def _fill(page: Any, count: int, law: Any, now: int, left: int, tail: int, end: 
     """Draw packets until ``left`` bytes have come down and ``tail`` rows followed, or until ``end``.
 
     A packet that would open a segment, or bring down more once all has come, is drawn again. Returns the
-    count, the bytes still left and when the last packet of the request went up.
+    count and the bytes still left.
     """
-    state, asked = OPEN, now
+    state, opened = OPEN, now
     while count < len(page.ts) and (left > 0 or tail > 0):
         found = -1
         gap = 0
@@ -110,7 +111,7 @@ def _fill(page: Any, count: int, law: Any, now: int, left: int, tail: int, end: 
             symbol = draw_from(law.following, law.rows[state], random)
             gap = draw_gap(symbol % GAPS, random)
             kind = symbol // GAPS
-            opens = kind >= UP_REQUEST and now + gap - asked >= REQUEST_SPACING
+            opens = kind >= law.request and now + gap - opened >= REQUEST_SPACING
             brings = 0 < kind < SIZES
             if not opens and not (brings and left == 0):
                 found = symbol
@@ -126,8 +127,6 @@ def _fill(page: Any, count: int, law: Any, now: int, left: int, tail: int, end: 
             break
         kind = found // GAPS
         sent = draw_payload(kind, law.application, law.payloads, page.last, random)
-        if kind >= UP_REQUEST:
-            asked = now
         if left == 0:
             tail -= 1
         if kind < SIZES:
@@ -136,7 +135,7 @@ def _fill(page: Any, count: int, law: Any, now: int, left: int, tail: int, end: 
         page.ts[count], page.up[count], page.payload[count] = now, kind >= SIZES, sent
         count += 1
         state = found
-    return count, left, asked
+    return count, left
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.parts.sketches import REQUEST_BYTES, REQUEST_SPACING, SLICE
+from baselines.parts.sketches import SLICE, find_openings
 from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS
 
@@ -34,18 +34,12 @@ class Segments(NamedTuple):
 
 
 def opening_rows(sketch: Sketch) -> NDArray[np.int64]:
-    """Return the rows that open segments: the first row, and every request, or every second of a call.
-
-    A request packet within 50 ms of the one before belongs to the same request, however long such a run lasts.
-    """
+    """Return the rows that open segments: the first row, and every request, or every second of a call."""
     if len(sketch) == 0:
         return np.zeros(0, np.int64)
     if sketch.transport == "rtp":
         return np.unique(np.searchsorted(sketch.ts // SLICE, np.unique(sketch.ts // SLICE)))
-    asking = np.flatnonzero(sketch.up & (sketch.payload >= REQUEST_BYTES))
-    apart = np.ones(len(asking), np.bool_)
-    apart[1:] = np.diff(sketch.ts[asking]) >= REQUEST_SPACING
-    return np.union1d([0], asking[apart]).astype(np.int64)
+    return np.union1d([0], np.flatnonzero(find_openings(sketch))).astype(np.int64)
 
 
 def find_segments(sketch: Sketch) -> Segments:

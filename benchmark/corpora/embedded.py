@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmark.corpora.link import network_of
 from benchmark.corpora.manifest import Entry, Manifest, file_digest, read_manifest, trace_digest
 from benchmark.corpora.soundness import fault_of
 from benchmark.corpus import SPLITS, Corpus
@@ -112,7 +114,7 @@ def _read_file(folder: Path, manifest: Manifest, name: str, wanted: set[tuple[st
             seen.add(trace.name)
             _check(f"{path}: trace '{trace.name}'", manifest, listed[trace.name], trace)
             if (name, trace.name) in wanted:
-                traces[trace.name] = trace
+                traces[trace.name] = replace(trace, condition=replace(trace.condition, network=network_of(trace)))
     except TraceError as error:
         raise CorpusError(str(error)) from error
     for missing in listed:

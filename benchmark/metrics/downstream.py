@@ -164,4 +164,4 @@ def _score_adherence(sides: _Sides) -> Score:
     return replace(trial, examples=judged).score("trts")
 
 
-FAMILY = Family("downstream", 2, METRICS, score)
+FAMILY = Family("downstream", 3, METRICS, score)

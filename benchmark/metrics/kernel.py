@@ -132,4 +132,4 @@ def _cost(probe: ProbeEvidence) -> dict[str, Score]:
     return scores
 
 
-FAMILY = Family("kernel", 1, METRICS, score)
+FAMILY = Family("kernel", 2, METRICS, score)

@@ -135,7 +135,7 @@ def count_packet(own: Any, other: Any, up: Any, down: Any, packet: Any, opening:
             follow_timestamps(own, other, tick, packet.ts_value, packet.ts_echo, packet.flags, size)
     if level >= 4:
         if packet.up:
-            follow_request(up, tick, size)
+            follow_request(up, tick, size, packet.protocol)
         else:
             follow_segment(down, up, tick, size)
             if packet.protocol == UDP:

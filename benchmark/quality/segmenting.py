@@ -1,7 +1,9 @@
 """Segments and video frames of a flow, told apart packet by packet (F4 and F5).
 
-Segments (Bronzino et al. 2019): an up packet of at least 60 payload bytes, 50 ms or more after the last such
-one that counted, is a request. The first down payload after it closes the running segment and opens one.
+Segments (Bronzino et al. 2019): an up packet of at least 60 payload bytes, over TCP of at least 47, is a request if it
+comes 50 ms or more after the last one that counted. The first down payload after it closes the running segment and
+opens one. HTTP/2 compresses a request that repeats another to as little as 48 B, and what else a client sends stays
+below: a PING, its longest control frame, takes 46 B in a record of TLS 1.2.
 Frames (VCAML, Sharma et al., IMC 2023): a UDP down packet above 298 payload bytes whose size is within 2 B
 of one of the last three such packets goes on with the frame; any other opens one.
 """
@@ -17,17 +19,18 @@ from numba import int64, void
 from benchmark.quality.arithmetic import bit_length, elapsed, log2_eighths, more, square
 from benchmark.quality.names import RING, SEGMENT_BINS
 from benchmark.quality.records import REQUESTS_TYPE, SEGMENTS_TYPE
+from benchmark.wire import TCP
 
 REQUEST_TICKS = 48_829  # 50 ms, rounded up
-REQUEST_BYTES = 60
+REQUEST_BYTES, TCP_REQUEST_BYTES = 60, 47
 FRAME_BYTES = 298  # VCAML's UDP length of 306, less the header
 FRAME_SLACK = 2
 
 
-@numba.njit(void(REQUESTS_TYPE, int64, int64), cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def follow_request(up: Any, tick: int, size: int) -> None:
+@numba.njit(void(REQUESTS_TYPE, int64, int64, int64), cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def follow_request(up: Any, tick: int, size: int, protocol: int) -> None:
     """F4: tell requests among up packets."""
-    if size < REQUEST_BYTES:
+    if size < (TCP_REQUEST_BYTES if protocol == TCP else REQUEST_BYTES):
         return
     if up.number != 0 and elapsed(tick, up.tick) < REQUEST_TICKS:
         return

@@ -20,6 +20,7 @@
 #define BURST_TICKS 29297   /* 30 ms, rounded up */
 #define REQUEST_TICKS 48829 /* 50 ms, rounded up */
 #define REQUEST_BYTES 60
+#define TCP_REQUEST_BYTES 47 /* more than any control frame of HTTP/2 takes in a record of TLS */
 #define FRAME_BYTES 298 /* VCAML's UDP length of 306, less the header */
 #define FRAME_SLACK 2
 #define SPREAD 0x9E3779B1U /* multiplicative hashing by the golden ratio of 2^32 */
@@ -152,9 +153,9 @@ static __always_inline void follow_timestamps(struct half *own, const struct hal
 #endif
 
 #if LEVEL >= 4
-static __always_inline void follow_request(struct requests *up, __u32 tick, __u32 size)
+static __always_inline void follow_request(struct requests *up, __u32 tick, __u32 size, int over_tcp)
 {
-	if (size < REQUEST_BYTES)
+	if (size < (over_tcp ? TCP_REQUEST_BYTES : REQUEST_BYTES))
 		return;
 	if (up->number && elapsed(tick, up->tick) < REQUEST_TICKS)
 		return;
@@ -302,7 +303,7 @@ static __always_inline void count_packet(struct local *local, struct flow *flow,
 #if LEVEL >= 4
 	if (up) {
 		/* Of merged packets none is larger than the first, and no request follows another at one time. */
-		follow_request(&flow->requests, tick, merged ? each : rest);
+		follow_request(&flow->requests, tick, merged ? each : rest, packet->key.protocol == TCP);
 	} else {
 		follow_segment(local, &flow->segments, &flow->requests, tick, size);
 		if (packet->key.protocol == UDP) {

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.errors import Unsupported
 
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+_LONGEST_START = 10.0
 _OWN = "/proc/thread-self/ns/net"
 _library = ctypes.CDLL(None, use_errno=True)
 
@@ -100,7 +104,8 @@ def bridged(mtu: int = 1500) -> Iterator[Line]:
     """A line whose router bridges: any frame passes, whatever its addresses, and nothing else is on the wire."""
     with _line() as line:
         line.router.run(
-            "ip link add bridge type bridge",
+            # A bridge that snoops sends membership reports, which would be packets that nobody sent.
+            "ip link add bridge type bridge mcast_snooping 0",
             "ip link set lan master bridge",
             "ip link set wan master bridge",
             "ip link set bridge up mtu " + str(mtu),
@@ -108,7 +113,22 @@ def bridged(mtu: int = 1500) -> Iterator[Line]:
         for one, names in zip(line.all, (("wire",), ("lan", "wan", "bridge"), ("wire",)), strict=True):
             for name in names:
                 one.run(f"ip link set dev {name} mtu {mtu} arp off multicast off", f"ip link set dev {name} up")
+        _wait_until_up(line)
         yield line
+
+
+def _wait_until_up(line: Line) -> None:
+    """Wait until every device takes packets: just after a link comes up the kernel drops what it is given."""
+    deadline = time.monotonic() + _LONGEST_START
+    for one in line.all:
+        while any(device["operstate"] == "DOWN" for device in _devices(one)):
+            if time.monotonic() > deadline:
+                raise Unsupported(f"virtual devices weren't up within {_LONGEST_START} s")
+            time.sleep(0.01)
+
+
+def _devices(namespace: Namespace) -> list[dict[str, Any]]:
+    return [one for one in json.loads(namespace.run("ip -json link show")) if one["ifname"] != "lo"]
 
 
 @contextlib.contextmanager

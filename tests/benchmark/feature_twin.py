@@ -115,7 +115,8 @@ def count(flow, own, other, up, opening, packet):
     if packet["protocol"] == TCP:
         count_tcp(own, other, opening, packet)
     if up:
-        if size >= 60 and (flow.requested is None or interval(tick, flow.requested) * 1024 >= 50_000_000):
+        least = 47 if packet["protocol"] == TCP else 60
+        if size >= least and (flow.requested is None or interval(tick, flow.requested) * 1024 >= 50_000_000):
             flow.requested, flow.number = tick, flow.number + 1
             flow.requests += 1
         return

@@ -171,7 +171,7 @@ def test_a_part_that_cannot_run_leaves_its_reason(kernel, monkeypatch):
     def refuse(*_):
         raise Unsupported("no wires here")
 
-    monkeypatch.setitem(host._NETWORKED, "live", refuse)
+    monkeypatch.setitem(host._FURTHER, "live", refuse)
     result = host.build({"parts": ["replay", "live"]}).run(make_probe(), [make_trace(1)])
     assert result.notes["live"]["unsupported"] == "no wires here"
     assert len(result.verdicts) == 1
@@ -254,9 +254,6 @@ def test_a_program_inside_is_gone_after_the_block(namespaces):
     assert process.poll() is not None
 
 
-@pytest.mark.xfail(
-    strict=False, reason="packets that a device merges aren't all counted one by one in live traffic yet"
-)
 @pytest.mark.slow
 @pytest.mark.parametrize("hook", ["tc", "tcx", "xdp", "socket"])
 def test_live_packets_are_all_seen_in_both_directions(namespaces, hook):

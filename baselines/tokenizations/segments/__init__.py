@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from baselines.parts.asked import DELAYS, asked_of, delay_level
 from baselines.parts.learnt_symbols import PacketSymbols, fastest, learn_symbols
-from baselines.parts.rungs import RUNGS
 from baselines.parts.sketches import TRANSPORTS, find_openings, gaps_of
 from baselines.tokenizations.segments.alphabet import (
     COLUMNS,
@@ -45,7 +45,7 @@ from baselines.tokenizations.segments.alphabet import (
 from baselines.tokenizations.segments.cuts import find_headers
 from baselines.tokenizations.segments.header_fitting import fit_headers
 from baselines.tokenizations.segments.header_model import FIELDS, HeaderModel
-from baselines.tokenizations.segments.laying_out import Asked, Course, HeaderTokens, lay_out
+from baselines.tokenizations.segments.laying_out import Course, HeaderTokens, lay_out
 from baselines.tokenizations.segments.playing import replay
 from baselines.tokenizations.segments.script import Script
 from baselines.tokenizations.segments.state import REALS, TRIP_BIN, WAY, WHOLES
@@ -77,7 +77,7 @@ class Segments:
         self._plain = learn_symbols(nothing > 0, nothing, nothing, gap_bins)
         self._opening = learn_symbols(nothing > 0, nothing, nothing, requests=True)
         self._seen = np.zeros((len(TRANSPORTS), len(self.vocabulary)), np.bool_)
-        self._shares = (np.zeros((1, len(TRANSPORTS))), np.zeros((1, TRIPS)))
+        self._shares = (np.zeros((1, len(TRANSPORTS))), np.zeros((1, DELAYS, TRIPS)))
         self._headers = HeaderModel({}, np.ones(2))
         self._fastest = 0.0
 
@@ -104,7 +104,7 @@ class Segments:
         self._forget()
         self._seen = np.zeros((len(TRANSPORTS), len(self.vocabulary)), np.bool_)
         transports = np.full((len(self._applications) + 1, len(TRANSPORTS)), 1e-3)
-        trips = np.zeros((len(self._applications) + 1, TRIPS))
+        trips = np.zeros((len(self._applications) + 1, DELAYS, TRIPS))
         found = []
         for trace, sketch in zip(traces, sketches, strict=True):
             application = self._applications.index(trace.condition.application)
@@ -112,7 +112,8 @@ class Segments:
             self._seen[way, self._tokens(sketch, trace.condition)[0]] = True
             for row in (0, application + 1):
                 transports[row, way] += 1
-                trips[row, trip_bin(sketch.round_trip / NANOSECONDS)] += 1
+                for level in {0, delay_level(asked_of(trace.condition).delay)}:
+                    trips[row, level, trip_bin(sketch.round_trip / NANOSECONDS)] += 1
             found.append((application, find_headers(sketch, trace.condition)[0]))
         present = self._seen.any(axis=1)
         transports[:, ~present] = 0
@@ -130,7 +131,7 @@ class Segments:
 
     @property
     def columns(self) -> Sequence[tuple[str, int]]:
-        """State columns: application, rung, size, rate, bytes left, lag, wait, age, round trip."""
+        """State columns: the application and those of ``alphabet``."""
         return (("application", len(self._applications) + 1), *COLUMNS)
 
     @property
@@ -143,7 +144,7 @@ class Segments:
         return self._tokens(sketch_of(trace), trace.condition)[0]
 
     def encode_with_columns(self, trace: Trace, condition: Condition) -> tuple[IntArray, IntArray]:
-        """Return tokens [n] and columns [n, 9], as seen by one who was told ``condition``."""
+        """Return tokens [n] and columns [n, columns], as seen by one who was told ``condition``."""
         return self._tokens(sketch_of(trace), condition)
 
     def decode(self, tokens: IntArray) -> Trace:
@@ -244,7 +245,6 @@ class Segments:
             script.first[TRANSPORT] + TRANSPORTS.index(sketch.transport),
             script.first[TRIP] + trip_bin(sketch.round_trip / NANOSECONDS),
         ]
-        rungs = np.clip(condition.labels.rung, -1, RUNGS - 2).astype(np.int64)
         count = 3 + len(sketch) + 3 * len(at)
         tokens, columns = np.zeros(count, np.int64), np.zeros((count, 1 + len(COLUMNS)), np.int64)
         columns[:, 0] = script.number(condition.application) + 1
@@ -253,7 +253,7 @@ class Segments:
             Course(sketch.ts / NANOSECONDS, sketch.up, payload, symbols, opens, header_at),
             HeaderTokens(np.stack(bins, 1), values),
             script.lexicon,
-            Asked(rungs, float(condition.window), sketch.began / NANOSECONDS),
+            headers.asked,
             tokens,
             columns,
         )
@@ -273,9 +273,13 @@ class Segments:
 
 
 def _smooth(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spread each count over its neighbours, then return shares."""
-    spread = counts + 0.25 * (np.roll(counts, 1, 1) + np.roll(counts, -1, 1)) + 1e-6
-    return np.asarray(spread / spread.sum(axis=1, keepdims=True))
+    """Spread each count over its neighbours, then return shares [applications + 1, delays, trips].
+
+    A delay that an application hasn't shown has the shares of all its delays.
+    """
+    spread = counts + 0.25 * (np.roll(counts, 1, 2) + np.roll(counts, -1, 2))
+    spread = spread + 0.01 * spread[:, :1] + 1e-6
+    return np.asarray(spread / spread.sum(axis=2, keepdims=True))
 
 
 def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.parts.asked import LINKS, LOSSES, STALLS
 from baselines.parts.rungs import RUNGS
 from baselines.parts.sketches import TRANSPORTS
 
@@ -19,7 +20,8 @@ SIZE_FLOOR, RATE_FLOOR, CYCLE_FLOOR = 4.0, 4.0, -6.0  # log2 of bytes, bytes/s, 
 SIZES, RATES, CYCLES = 1 + 24 * PER_OCTAVE, 1 + 24 * PER_OCTAVE, 1 + 14 * CYCLE_PER_OCTAVE
 
 # What a token is; one bit each in the set of what may follow.
-END, TRANSPORT, TRIP, SIZE, RATE, CYCLE, QUIET, REQUEST, DATA, OPEN_NOW, OPEN_LATER = range(11)
+# SHORT: large enough for a request over TCP only.
+END, TRANSPORT, TRIP, SIZE, RATE, CYCLE, QUIET, SHORT, REQUEST, DATA, OPEN_NOW, OPEN_LATER = range(12)
 
 # Edges of the columns that tell the moment, and how far what came is behind the header's rate; seconds.
 AGES = np.array([0.5, 1, 2, 4, 6, 8, 12, 16, 20, 25, 30, 40, 60, 120])
@@ -37,6 +39,9 @@ COLUMNS = (
     ("run", RUNS),
     ("last run", RUNS),
     ("older run", RUNS),
+    ("stall", STALLS),
+    ("link", LINKS),
+    ("loss", LOSSES),
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.parts.asked import Asked, asked_of
 from baselines.parts.sketches import SLICE, find_openings
 from benchmark.method import IntArray
 from benchmark.synthesis.sketch import Sketch
@@ -22,8 +23,7 @@ class Headers:
 
     opened: float64 [n], seconds. size, rate, cycle: float64 [n]; 0 means nothing came, or the next follows at
     once. seconds: float64 [n], from opening to next opening. rung_end: int64 [n], asked for where the last byte
-    comes. whole: bool [n], neither cut by the end of the trace nor alone in it. window: seconds.
-    began: seconds from the trace's first packet to the flow's. rungs: int64 [windows], what was asked for.
+    comes. whole: bool [n], neither cut by the end of the trace nor alone in it.
     """
 
     opened: NDArray[np.float64]
@@ -33,9 +33,7 @@ class Headers:
     seconds: NDArray[np.float64]
     rung_end: NDArray[np.int64]
     whole: NDArray[np.bool_]
-    window: float
-    began: float
-    rungs: NDArray[np.int64]
+    asked: Asked
 
 
 def find_headers(sketch: Sketch, condition: Condition) -> tuple[Headers, IntArray, NDArray[np.bool_]]:
@@ -44,8 +42,7 @@ def find_headers(sketch: Sketch, condition: Condition) -> tuple[Headers, IntArra
     A header stands after the request that opens its segment, or before the packet where none does.
     """
     opens = find_openings(sketch)
-    seconds, began = sketch.ts / NANOSECONDS, sketch.began / NANOSECONDS
-    rungs = condition.labels.rung.astype(np.int64) if len(condition.labels) else np.full(1, -1, np.int64)
+    seconds, asked = sketch.ts / NANOSECONDS, asked_of(condition, sketch.began / NANOSECONDS)
     if sketch.transport == "rtp":
         at = _slices(seconds)
         opened = np.concatenate([seconds[:0], [0.0], seconds[at[1:] - 1]])[: len(at)]
@@ -58,7 +55,7 @@ def find_headers(sketch: Sketch, condition: Condition) -> tuple[Headers, IntArra
             opened[0] = 0.0
     if not len(at):
         nothing, none = np.zeros(0), np.zeros(0, np.int64)
-        empty = Headers(*[nothing] * 5, none, none > 0, condition.window, began, rungs)
+        empty = Headers(*[nothing] * 5, none, none > 0, asked)
         return empty, none, opens
     data = ~sketch.up & (sketch.payload > 0)
     size = np.add.reduceat(np.where(data, sketch.payload, 0).astype(float), at)
@@ -73,9 +70,7 @@ def find_headers(sketch: Sketch, condition: Condition) -> tuple[Headers, IntArra
         cycle = np.where(pause >= _NOW_PAUSE, finish - opened, 0.0)
         cycle[-1] = 0.0
 
-    def rung_at(moment: NDArray[np.float64]) -> IntArray:
-        return np.asarray(rungs[np.clip(((moment + began) / condition.window).astype(int), 0, len(rungs) - 1)])
-
+    last_end = np.maximum(last, opened) + asked.began
     whole = np.ones(len(at), bool)
     whole[-1] = len(at) == 1
     headers = Headers(
@@ -84,11 +79,9 @@ def find_headers(sketch: Sketch, condition: Condition) -> tuple[Headers, IntArra
         rate,
         cycle,
         finish - opened,
-        rung_at(np.maximum(last, opened)),
+        asked.rungs[np.minimum((last_end / asked.window).astype(int), len(asked.rungs) - 1)],
         whole,
-        condition.window,
-        began,
-        rungs,
+        asked,
     )
     return headers, at, opens
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from baselines.parts.asked import asked_of
 from baselines.parts.rungs import RUNGS
 from baselines.tokenizations.segments.cuts import Headers
 from baselines.tokenizations.segments.header_model import (
@@ -20,6 +21,7 @@ from baselines.tokenizations.segments.header_model import (
     given_input,
     rung_code,
 )
+from benchmark.trace import Condition, Labels
 
 _RATE, _DROPOUT = 5e-3, 0.1
 _BLUR, _HIDDEN = 0.25, 0.3
@@ -43,17 +45,15 @@ def fit_headers(
         for k in range(len(headers.size)):
             rung = int(headers.rung_end[k])
             if headers.whole[k]:
-                inputs = history.features(
-                    *(application, applications, float(headers.opened[k])),
-                    *(headers.window, headers.rungs, headers.began),
-                )
+                inputs = history.features(application, applications, float(headers.opened[k]), headers.asked)
                 rows.append(np.concatenate([rung_code(rung), inputs]))
                 values.append([float(headers.size[k]), float(headers.rate[k]), float(headers.cycle[k])])
                 groups.append(number)
             history.remember(float(headers.size[k]), float(headers.rate[k]), float(headers.cycle[k]), rung)
     if not rows:
-        width = applications + 1 + 2 * (RUNGS + 1) + 8 + 4 + PAST
-        rows, values, groups = [np.zeros(width)], [[1000.0, 10000.0, 0.0]], [0]
+        nothing = asked_of(Condition("", 1.0, 1.0, Labels.unknown(1)))
+        inputs = HeaderHistory(needed).features(-1, applications, 0.0, nothing)
+        rows, values, groups = [np.concatenate([rung_code(-1), inputs])], [[1000.0, 10000.0, 0.0]], [0]
     x, y, group = np.stack(rows), np.array(values), np.array(groups)
     random = np.random.default_rng(seed)
     held = np.stack(

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.parts.asked import Asked, at_moment
 from baselines.parts.rungs import RUNGS
 from baselines.tokenizations.segments.alphabet import (
     CYCLE_FLOOR,
@@ -33,6 +34,7 @@ FIELDS = (
 )
 MIDDLE = {"size": 16.0, "rate": 18.0, "cycle": 1.0}  # log2, about which the parts are spread
 PAST = 10  # inputs, the last ones, that tell of the headers before
+_CUT = 13.0  # log2 of bit/s, below which a link is as good as cut
 _BIG = 20_000.0  # bytes, from which a header's rate tells of the path's
 
 
@@ -47,28 +49,29 @@ class HeaderHistory:
         self._paced = 0.0
         self._media = 0.0
 
-    def features(
-        self,
-        application: int,
-        applications: int,
-        opened: float,
-        window: float,
-        rungs: NDArray[np.int64],
-        began: float = 0.0,
-    ) -> NDArray[np.float64]:
+    def features(self, application: int, applications: int, opened: float, asked: Asked) -> NDArray[np.float64]:
         """Return the inputs of the model but the rung at the segment's end, float64 [inputs].
 
-        opened: seconds since the flow began, which was ``began`` after the trace. window: seconds.
-        rungs: int64 [windows], what is asked for, -1 where nothing is.
+        opened: seconds since the flow began.
         """
         who = np.zeros(applications + 1)
         who[application + 1] = 1.0
         buffered = np.clip(self._media - opened, -20, 60) / 20
         clock = [opened / 60, np.log1p(opened), float(opened < 1), buffered]
-        place = min(int((opened + began) / window), len(rungs) - 1)
+        rungs, moment = asked.rungs, opened + asked.began
+        place = min(int(moment / asked.window), len(rungs) - 1)
         around = np.clip([place - 1, place + 1], 0, len(rungs) - 1)
         course = np.array([rungs.mean(), rungs.max(), *rungs[around]]) / 3
-        return np.concatenate([who, rung_code(int(rungs[place])), course, clock, self._last, [self._pace, self._paced]])
+        stalls = asked.stalls[[around[0], place, around[1]]]
+        wait = [0.0, 0.0, 0.0]
+        if not np.isnan(asked.startup):
+            wait = [1.0, np.log1p(asked.startup) / 2, float(np.clip((asked.startup - moment) / 5, -1, 1))]
+        return np.concatenate(
+            [
+                *(who, rung_code(int(rungs[place])), course, clock, stalls / 3, stalls == 0, wait),
+                *(_link_ahead(asked, moment), self._last, [self._pace, self._paced]),
+            ]
+        )
 
     def remember(self, size: float, rate: float, cycle: float, rung: int) -> None:
         """Take in a header that was written."""
@@ -84,6 +87,22 @@ class HeaderHistory:
             level = np.log2(rate) / 2 - 9
             self._pace = level if self._paced == 0 else 0.6 * self._pace + 0.4 * level
             self._paced = 1.0
+
+
+def _link_ahead(asked: Asked, moment: float) -> NDArray[np.float64]:
+    """Return what a segment that opens now will meet on the link, float64 [9]; all 0 where it isn't known."""
+    if np.isnan(asked.rates[0]):
+        return np.zeros(9)
+    place = min(int(moment / asked.step), len(asked.rates) - 1)
+    spans = [asked.rates[place : place + max(1, round(span / asked.step))] for span in (1, 3, 8)]
+    means = [(np.log2(np.mean(2.0**span)) - 20) / 3 for span in spans]
+    cut = [float((span < _CUT).mean()) for span in spans]
+    return np.array([1.0, *means, *cut, np.log2(max(asked.delay, 1e-4)) / 3 + 2, asked.loss / 3])
+
+
+def rung_at(asked: Asked, seconds: float) -> int:
+    """Return the rung asked for at a moment of the flow."""
+    return int(at_moment(asked.rungs, asked.window, seconds + asked.began))
 
 
 def rung_code(rung: int) -> NDArray[np.float64]:

@@ -33,14 +33,6 @@ class HeaderTokens(NamedTuple):
     values: NDArray[np.float64]
 
 
-class Asked(NamedTuple):
-    """What is asked for. rungs: int64 [windows]. window: seconds. began: seconds from the trace to the flow."""
-
-    rungs: NDArray[np.int64]
-    window: float
-    began: float
-
-
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def lay_out(opener: Any, course: Any, headers: Any, lexicon: Any, asked: Any, tokens: Any, columns: Any) -> None:
     """Write the tokens of a trace to ``tokens`` [n] and the state after each to ``columns`` [n, 1 + columns].
@@ -77,5 +69,5 @@ def _take(
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _note(token: int, real: Any, whole: Any, asked: Any, tokens: Any, columns: Any, n: int) -> int:
     tokens[n] = token
-    describe(real, whole, asked.rungs, asked.window, asked.began, columns[n, 1:])
+    describe(real, whole, asked, columns[n, 1:])
     return n + 1

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.parts.asked import row_of
 from baselines.tokenizations.segments.alphabet import (
     CYCLE,
     CYCLE_FLOOR,
@@ -82,10 +83,10 @@ def push_token(token: int, draw: Any, real: Any, whole: Any, lexicon: Any, out: 
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def describe_rows(real: Any, whole: Any, rungs: Any, window: Any, out: Any) -> None:
+def describe_rows(real: Any, whole: Any, asked: Any, out: Any) -> None:
     """State columns of all rows, the application's left to the caller; out [rows, 1 + columns]."""
     for row in range(len(real)):
-        describe(real[row], whole[row], rungs[row], window[row], 0.0, out[row, 1:])
+        describe(real[row], whole[row], row_of(asked, row), out[row, 1:])
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

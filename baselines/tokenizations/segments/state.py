@@ -12,7 +12,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from baselines.parts.sketches import REQUEST_SPACING, SLICE
+from baselines.parts.asked import at_moment
+from baselines.parts.sketches import REQUEST_SPACING, SLICE, TRANSPORTS
 from baselines.tokenizations.segments.alphabet import (
     AGES,
     CYCLE,
@@ -27,6 +28,7 @@ from baselines.tokenizations.segments.alphabet import (
     REQUEST,
     RTP,
     RUNS,
+    SHORT,
     SIZE,
     TRANSPORT,
     TRIP,
@@ -35,6 +37,7 @@ from benchmark.trace import NANOSECONDS
 
 DONE_SHARE, OVER_SHARE = 0.92, 1.06
 _TAIL = 256  # packets after which an overdue segment may only end
+TCP = TRANSPORTS.index("tcp")
 _SPACING, _SLICE = REQUEST_SPACING / NANOSECONDS, SLICE / NANOSECONDS
 
 # Phases of a row.
@@ -46,19 +49,15 @@ REALS, WHOLES = 6, 10
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def describe(real: Any, whole: Any, rungs: Any, window: float, began: float, out: Any) -> None:
-    """Write the state columns of one row to ``out``; of ``rungs``, that at the segment's expected end.
-
-    window: seconds that each of ``rungs`` lasts. began: seconds from the trace's first packet to the flow's.
-    """
+def describe(real: Any, whole: Any, asked: Any, out: Any) -> None:
+    """Write the state columns of one row to ``out``; of the rungs asked for, that at the segment's expected end."""
     speed = real[SPEED]
     if whole[WAY] == RTP and real[TARGET] > 0:
         speed = real[TARGET] / _SLICE
     end = real[NOW]
     if speed > 0:
         end = max(end, real[OPENED] + real[TARGET] / speed)
-    place = int((end + began) / window)
-    out[0] = rungs[min(place, len(rungs) - 1)] + 1 if len(rungs) else 0
+    out[0] = at_moment(asked.rungs, asked.window, end + asked.began) + 1
     out[1] = whole[SIZE_BIN]
     out[2] = whole[RATE_BIN]
     left = real[TARGET] - real[GOT]
@@ -82,6 +81,9 @@ def describe(real: Any, whole: Any, rungs: Any, window: float, began: float, out
     out[8] = min(whole[RUN], RUNS - 1)
     out[9] = min(whole[LAST_RUN], RUNS - 1)
     out[10] = min(whole[OLDER_RUN], RUNS - 1)
+    out[11] = at_moment(asked.stalls, asked.window, real[NOW] + asked.began)
+    out[12] = at_moment(asked.links, asked.step, real[NOW] + asked.began)
+    out[13] = asked.loss
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -101,7 +103,7 @@ def allowed(real: Any, whole: Any, duration: float) -> int:
     if phase == ENDED or real[NOW] >= duration:
         return 1 << END
     if whole[WAY] == RTP:
-        return (1 << QUIET) | (1 << REQUEST) | (1 << DATA)
+        return (1 << QUIET) | (1 << SHORT) | (1 << REQUEST) | (1 << DATA)
     opening = 1 << (OPEN_LATER if whole[LATER] > 0 else OPEN_NOW)
     if phase == FIRST:
         return opening
@@ -109,7 +111,9 @@ def allowed(real: Any, whole: Any, duration: float) -> int:
     if whole[TAIL] < _TAIL:
         bits |= 1 << QUIET
         if real[NOW] - real[OPENED] < _SPACING:
-            bits |= 1 << REQUEST
+            bits |= (1 << SHORT) | (1 << REQUEST)
+        elif whole[WAY] != TCP:
+            bits |= 1 << SHORT
         if real[GOT] < OVER_SHARE * real[TARGET]:
             bits |= 1 << DATA
     if real[GOT] >= DONE_SHARE * real[TARGET]:
@@ -183,6 +187,7 @@ def time_of(real: Any, whole: Any, kind: int, gap: float) -> float:
         return max(real[NOW] + 1e-6, real[OPENED] + real[WAIT])
     if kind == OPEN_NOW:
         return max(now, spaced)
-    if kind == REQUEST and whole[WAY] != RTP and real[NOW] < spaced:
+    asks = (kind == REQUEST and whole[WAY] != RTP) or (kind == SHORT and whole[WAY] == TCP)
+    if asks and real[NOW] < spaced:
         return max(real[NOW], min(now, spaced - 1e-6))
     return now

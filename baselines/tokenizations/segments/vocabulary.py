@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from baselines.parts.learnt_symbols import PacketSymbols
-from baselines.parts.sketches import REQUEST_BYTES, TRANSPORTS
+from baselines.parts.sketches import REQUEST_BYTES, TCP_REQUEST_BYTES, TRANSPORTS
 from baselines.tokenizations.segments.alphabet import (
     CYCLE,
     CYCLES,
@@ -18,6 +18,7 @@ from baselines.tokenizations.segments.alphabet import (
     RATES,
     REQUEST,
     RTP,
+    SHORT,
     SIZE,
     SIZES,
     TRANSPORT,
@@ -55,8 +56,9 @@ def first_tokens(plain: PacketSymbols, opening: PacketSymbols) -> dict[int, int]
 
 def make_lexicon(plain: PacketSymbols, opening: PacketSymbols) -> Lexicon:
     """Return what each token is. A request that waited has no gap of its own: its header says when it comes."""
-    quiet = np.where(plain.up, plain.high <= REQUEST_BYTES, plain.high <= 1)
-    packet = np.where(quiet, QUIET, np.where(plain.up, REQUEST, DATA))
+    asking = np.where(plain.high <= REQUEST_BYTES, SHORT, REQUEST)
+    quiet = np.where(plain.up, plain.high <= TCP_REQUEST_BYTES, plain.high <= 1)
+    packet = np.where(quiet, QUIET, np.where(plain.up, asking, DATA))
     later = len(opening.up)
     ahead = np.concatenate([np.full(size, kind) for kind, size in _AHEAD])
     nothing = np.zeros((len(ahead), plain.gaps.shape[1]))
@@ -87,7 +89,7 @@ def make_grammar(kinds: IntArray) -> Grammar:
             opened: {SIZE: sized},
             sized: {RATE: rated},
             rated: {CYCLE: inside},
-            inside: {QUIET: inside, REQUEST: inside, DATA: inside},
+            inside: {QUIET: inside, SHORT: inside, REQUEST: inside, DATA: inside},
         }
         for at in (ready, inside, opened):
             rules[at][END] = last

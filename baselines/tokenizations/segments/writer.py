@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.parts.asked import asked_of, delay_level, stack, take_rows
 from baselines.parts.batch import Batch, keep_rows
 from baselines.parts.learnt_symbols import RUNAWAY
-from baselines.parts.rungs import RUNGS
 from baselines.parts.sketches import TRANSPORTS
 from baselines.tokenizations.segments.alphabet import (
     COLUMNS,
@@ -23,7 +23,7 @@ from baselines.tokenizations.segments.alphabet import (
     TRIP,
     trip_in,
 )
-from baselines.tokenizations.segments.header_model import HeaderHistory, rung_code
+from baselines.tokenizations.segments.header_model import HeaderHistory, rung_at, rung_code
 from baselines.tokenizations.segments.playing import allow_rows, describe_rows, push_rows
 from baselines.tokenizations.segments.script import Script
 from baselines.tokenizations.segments.state import (
@@ -44,7 +44,7 @@ from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS, Condition, Trace
 
-_KEPT = ("_real", "_whole", "_applications", "_rungs", "_window", "_duration", "_most", "_forced", "_allowed")
+_KEPT = ("_real", "_whole", "_applications", "_duration", "_most", "_forced", "_allowed")
 
 
 class SegmentWriter:
@@ -60,13 +60,8 @@ class SegmentWriter:
         self._whole = np.zeros((count, WHOLES), np.int64)
         self._whole[:, WAY] = -1
         self._applications = np.array([script.number(c.application) for c in conditions], np.int64)
-        windows = max([1, *(len(c.labels) for c in conditions)])
-        self._rungs = np.full((count, windows), -1, np.int64)
-        for row, condition in enumerate(conditions):
-            own = np.clip(condition.labels.rung, -1, RUNGS - 2)
-            self._rungs[row] = own[-1] if len(own) else -1
-            self._rungs[row, : len(own)] = own
-        self._window = np.array([c.window for c in conditions], float)
+        self._wanted = [asked_of(condition) for condition in conditions]
+        self._asked = stack(self._wanted)
         self._duration = np.array([c.duration for c in conditions], float)
         self._most = np.array([1000 + RUNAWAY * script.fastest * c.duration for c in conditions])
         self._histories = [HeaderHistory(script.headers.needed) for _ in conditions]
@@ -88,7 +83,7 @@ class SegmentWriter:
         """State columns, int64 [rows, columns]: the application and those of ``alphabet.COLUMNS``."""
         out = np.zeros((len(self._real), 1 + len(COLUMNS)), np.int64)
         out[:, 0] = self._applications + 1
-        describe_rows(self._real, self._whole, self._rungs, self._window, out)
+        describe_rows(self._real, self._whole, self._asked, out)
         return out
 
     def push(self, tokens: IntArray) -> NDArray[np.bool_]:
@@ -108,6 +103,8 @@ class SegmentWriter:
         """Go on with these rows only."""
         self._batch.keep(rows)
         keep_rows(self, _KEPT, rows)
+        self._asked = take_rows(self._asked, rows)
+        self._wanted = [self._wanted[row] for row in rows]
         self._histories = [self._histories[row] for row in rows]
         self._header = [self._header[row] for row in rows]
 
@@ -137,7 +134,8 @@ class SegmentWriter:
         if phase == START:
             return script.first[TRANSPORT] + _pick(script.transports[application + 1], random)
         if phase == TRIPPING:
-            return script.first[TRIP] + _pick(script.trips[application + 1], random)
+            shares = script.trips[application + 1, delay_level(self._wanted[row].delay)]
+            return script.first[TRIP] + _pick(shares, random)
         if phase == SIZING:
             self._header[row] = self._draw(row, application)
             return script.first[SIZE] + self._header[row][0]
@@ -149,16 +147,15 @@ class SegmentWriter:
         """Draw size, rate and cycle for the segment that opens now, at the rung asked for where it will end."""
         model, random, history = self._script.headers, self._batch.streams[row], self._histories[row]
         opened = float(self._real[row, NOW])
-        inputs = history.features(
-            application, len(self._script.applications), opened, float(self._window[row]), self._rungs[row]
-        )
-        at_end = self._rung(row, opened + 1.0)
+        wanted = self._wanted[row]
+        inputs = history.features(application, len(self._script.applications), opened, wanted)
+        at_end = rung_at(wanted, opened + 1.0)
         for _ in range(3):
             known = np.concatenate([rung_code(at_end), inputs])
             size_bin, size = model.draw(known, [], random)
             rate_bin, rate = model.draw(known, [size], random) if size > 0 else (0, 0.0)
             seconds = size / rate if rate > 0 else 0.0
-            asked, at_end = at_end, self._rung(row, opened + seconds)
+            asked, at_end = at_end, rung_at(wanted, opened + seconds)
             if asked == at_end:
                 break
         cycle_bin, cycle = model.draw(known, [size, rate], random)
@@ -166,10 +163,6 @@ class SegmentWriter:
         if self._whole[row, WAY] == RTP:
             cycle_bin = 0
         return size_bin, rate_bin, cycle_bin
-
-    def _rung(self, row: int, seconds: float) -> int:
-        place = min(int(seconds / self._window[row]), self._rungs.shape[1] - 1)
-        return int(self._rungs[row, place])
 
 
 def _pick(shares: NDArray[np.float64], random: np.random.Generator) -> int:

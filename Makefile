@@ -5,6 +5,8 @@ TORCH_INDEX ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+# Tests of one file share what they set up, so a file stays with one of the processes.
+PARALLEL := -n 2 --dist loadfile
 
 .PHONY: setup bench test unit perf testbed bpf
 
@@ -22,16 +24,17 @@ test: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(PARALLEL)
 
 # The quick part: no training, no sweeps.
 unit: $(STAMP)
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest $(PARALLEL) -m "not slow"
 
 perf: $(STAMP)
 	$(RUN) -m tests.benchmark.perf_capture
 	$(RUN) -m tests.benchmark.perf_nprint
 	$(RUN) -m tests.baselines.perf_sampling
+	$(RUN) -m tests.leaderboard.perf_site
 
 # What capturing takes (datasets/testbed): programs by apt as root, Python packages and shaka-player into the environment.
 # PARTS=smoke: only what plan=smoke takes.

@@ -1,4 +1,4 @@
-"""Commands over captures and traces: ``python -m benchmark encode|score|plot|gallery``.
+"""Commands over captures and traces: ``python -m benchmark encode|score|plot|gallery|fetch``.
 
 The command ``cell`` is the harness's own: it runs the job of a cell's folder in this process.
 """
@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   python -m benchmark score --real captures/ --synthetic generated.pcap --json scores.json
   python -m benchmark plot capture.pcap --out picture.png
   python -m benchmark gallery streaming calls --out docs/gallery
+  python -m benchmark fetch s3://bucket/results --out records
 """
 
 
@@ -27,13 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True)
     # Each command imports what it needs when it's chosen, so that --help is quick.
-    from benchmark.commands import encode, gallery, plot, score
+    from benchmark.commands import encode, fetch, gallery, plot, score
 
     for module, name, text in (
         (encode, "encode", "turn a capture into a matrix, one row a packet"),
         (score, "score", "compare synthetic captures with real ones"),
         (plot, "plot", "draw a trace over time"),
         (gallery, "gallery", "draw the telling traces of a corpus, with a page that shows them"),
+        (fetch, "fetch", "copy the records of results at a URL into a folder"),
     ):
         command = commands.add_parser(
             name, help=text, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -42,7 +42,8 @@ class Budget:
 
     fit_seconds: a fit stops early past it, and says so in its log. cell_seconds: the child is killed past it.
     network, image: sizes for sequence models and for image models, from the budget's YAML.
-    traces: how many traces are sampled, None for one a training trace.
+    traces: how many traces are sampled, None for one a training trace. pairs: how many pairs of short traces are
+    sampled beside them for low and high quality, all else alike.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Budget:
     network: Mapping[str, Any] = field(default_factory=dict)
     image: Mapping[str, Any] = field(default_factory=dict)
     traces: int | None = None
+    pairs: int = 0
 
 
 @dataclass(frozen=True)

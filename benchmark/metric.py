@@ -47,7 +47,8 @@ class Evidence:
     raw: the same as they were sampled. repaired: after the harness's one repair. ladder: heights of the rungs.
     costs: seconds, packets and memory measured by the stages. unscored: downstream tasks left out, with the reason.
     independent: the independent reference's traces for the same conditions, where it was sampled.
-    probe: what a probe said of the test traces, where one ran.
+    probe: what a probe said of the test traces, where one ran. pairs: synthetic traces of one seed for conditions that
+    differ in quality alone, low and high.
     """
 
     train: Sequence[Trace]
@@ -62,6 +63,7 @@ class Evidence:
     unscored: Mapping[str, str] = field(default_factory=dict)
     independent: Sequence[Trace] = ()
     probe: ProbeEvidence | None = None
+    pairs: Sequence[tuple[Trace, Trace]] = ()
 
 
 @dataclass(frozen=True)

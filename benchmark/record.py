@@ -8,10 +8,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.harness.store import write_bytes
-from benchmark.metric import Score
+
+if TYPE_CHECKING:  # a record holds scores as plain facts, and needn't load what computes them
+    from benchmark.metric import Score
 
 SCHEMA = 1
 STATUSES = ("ok", "failed", "timeout", "skipped", "unsupported")
@@ -74,6 +76,12 @@ class Record:
         """Value of a metric, None where it has none."""
         score = self.scores.get(metric)
         return None if score is None else score["value"]
+
+
+def boot_id() -> str:
+    """Identify this boot, so that a process number in a record can be told from a later one."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else ""
 
 
 def score_facts(scores: Mapping[str, Score]) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The kernel side's commands: ``python -m bpf doctor|watch|explain|router``."""
+"""The kernel side's commands: ``python -m bpf doctor|watch|explain|report|router``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ EXAMPLES = """examples:
   python -m bpf watch br-lan                  live flows with inferred quality, until Ctrl-C
   python -m bpf watch br-lan --json           the same as lines of JSON
   python -m bpf explain                       what each feature set takes: bytes, stack, instructions
+  python -m bpf report                        docs/kernel.md, from the records of the project
   python -m bpf router setup qemu_arm64       get what an emulated router takes
 """
 ROUTERS = ("qemu_arm64",)
@@ -25,11 +26,13 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True)
     from bpf import doctor, explain, watch
+    from bpf.report import command as report
 
     for module, name, text in (
         (doctor, "doctor", "what this machine can do, what is missing, how to get it"),
         (watch, "watch", "live flows of a device with inferred quality per window"),
         (explain, "explain", "what a probe takes: map bytes, stack, instructions, sizes"),
+        (report, "report", "the page on what the kernel side costs, from records"),
     ):
         command = commands.add_parser(
             name, help=text, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -12,7 +12,7 @@ import numpy as np
 from benchmark.quality.state import HALF_FIELDS, REQUESTS, SEGMENT_FIELDS, U8, U16, U32, U64
 from bpf.models.blob import CAPACITY
 
-SKIP_REASONS = ("none", "not_ip", "truncated", "fragment", "protocol", "no_room")
+SKIP_REASONS = ("none", "not_ip", "truncated", "fragment", "protocol", "no_room", "clash")
 """Names of the places of ``counters.skipped``; the first five are ``benchmark.wire.SKIP_NAMES``."""
 
 ROW = 256
@@ -24,6 +24,14 @@ KEY = np.dtype(
         *(("protocol", U8), ("version", U8), ("padding", U16)),
     ]
 )
+SHORT_KEY = np.dtype(
+    [
+        *(("client", BIG), ("server", BIG), ("ports", ">u2", (2,))),
+        *(("protocol", U16), ("version", U16)),
+    ]
+)
+"""A key of the flow map; for IPv6, ``client`` and ``server`` are what addresses fold to."""
+ENDS = np.dtype([("client", BIG, (4,)), ("server", BIG, (4,))])
 CLOCK = np.dtype(
     [
         *(("epoch", U64), ("window", U64), ("index", U32), ("shift", U32), ("units", U32), ("padding", U32)),
@@ -32,8 +40,8 @@ CLOCK = np.dtype(
 )
 CONFIG = np.dtype(
     [
-        *(("client", BIG, (4,)), ("client_mask", BIG, (4,)), ("client_version", U8), ("replay", U8)),
-        *(("no_ethernet", U8), ("padding", U8), ("capacity", CAPACITY)),
+        *(("client_4", BIG), ("mask_4", BIG), ("client_6", BIG, (4,)), ("mask_6", BIG, (4,))),
+        *(("replay", U8), ("no_ethernet", U8), ("padding", U8, (2,)), ("capacity", CAPACITY)),
     ]
 )
 COUNTERS = np.dtype(
@@ -58,4 +66,4 @@ def flow_layout(level: int) -> np.dtype[Any]:
     if level >= 4:
         segments = np.dtype([field for part in SEGMENT_FIELDS[: level - 3] for field in part], align=True)
         fields += [("requests", REQUESTS), ("segments", segments)]
-    return np.dtype([*fields, ("turned", U32), ("padding", U32)], align=True)
+    return np.dtype([*fields, ("ends", ENDS), ("turned", U32), ("padding", U32)], align=True)

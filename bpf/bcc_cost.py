@@ -16,12 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import Unsupported
+from benchmark.probe import Probe
+from benchmark.trace import Trace
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"libbpf": ("libbpf1",), "bcc": ("python3-bpfcc", "linux-libc-dev")}
 """Debian packages that each loader takes beside Python."""
+OPTIONS: Mapping[str, Any] = {"rounds": 3}
+"""rounds: processes of each loader, of which the least counts."""
 _BASE = ("python3", "libc6", "libelf1", "zlib1g")
 _LONGEST = 600
+
+
+def run(probe: Probe, _traces: Sequence[Trace], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare the loaders on a probe's feature set and hook, without its model: a part of the host's options."""
+    return {"found": compare(probe.features, probe.hook, int(settings["rounds"]))}
 
 
 def compare(features: str = "F4", hook: str = "tc", rounds: int = 3) -> dict[str, dict[str, Any]]:

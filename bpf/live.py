@@ -94,7 +94,7 @@ class Live:
                 continue
             flow = np.frombuffer(value, self._layout, 1)[0]
             if max(flow["up"]["window_end"], flow["down"]["window_end"]) < silent_since:
-                self._probe.loaded.programs["close_flow"].run(key)
+                self._probe.close_flow(key)
 
     def close_all(self) -> Iterator[Window]:
         """Yield what every open window has so far, and forget all flows."""

@@ -125,8 +125,12 @@ class LoadedProbe:
         for number, key in enumerate(list(self.loaded.maps["flows"].keys())):
             if number % self.loaded.maps["results"].max_entries == 0:
                 results += self._drain()
-            self._closer.run(key)
+            self.close_flow(key)
         return results + self._drain()
+
+    def close_flow(self, key: bytes) -> None:
+        """Publish the open window of the flow that has this key in the map, and forget the flow."""
+        self._closer.run(bytes(ETHERNET) + key)
 
     def counters(self) -> NDArray[Any]:
         """Return COUNTERS [], summed over CPUs."""

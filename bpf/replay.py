@@ -60,15 +60,14 @@ def tailor(
 
 
 def _set_client(config: NDArray[Any], client: str) -> None:
-    if not client:
-        return
-    network = ipaddress.ip_network(client, strict=False)
-    width = network.max_prefixlen // 8
-    for name, address in (("client", network.network_address), ("client_mask", network.netmask)):
-        packed = np.zeros(16, np.uint8)
-        packed[:width] = np.frombuffer(address.packed, np.uint8)
-        config[name] = packed.view(config.dtype[name].base)
-    config["client_version"] = network.version
+    """Set a prefix and its mask; of a version without one, a prefix that no masked address is."""
+    network = ipaddress.ip_network(client, strict=False) if client else None
+    for version, width in ((4, 4), (6, 16)):
+        prefix, mask = b"\xff" * width, bytes(width)
+        if network is not None and network.version == version:
+            prefix, mask = network.network_address.packed, network.netmask.packed
+        for name, packed in ((f"client_{version}", prefix), (f"mask_{version}", mask)):
+            config[name] = np.frombuffer(packed, config.dtype[name].base).reshape(config.dtype[name].shape)
 
 
 def frames_of(trace: Trace) -> Iterator[tuple[int, bytes]]:

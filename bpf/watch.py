@@ -14,6 +14,7 @@ import json
 import signal
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,7 +93,7 @@ class Told(BaseException):
     """A signal asked for the end."""
 
 
-class Report:
+class Report(ABC):
     """What is done with each window, and at the end."""
 
     def __init__(self, fitted: Fitted, chosen: argparse.Namespace) -> None:
@@ -102,16 +103,17 @@ class Report:
         """Whether there was enough in the window for the model's answer to mean anything."""
         return window.judged and window.down_bytes >= self.chosen.least
 
+    @abstractmethod
     def window(self, live: Live, window: Window) -> None:
         """A window closed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refresh(self, live: Live) -> None:
         """Some time has passed."""
 
+    @abstractmethod
     def end(self, live: Live) -> None:
         """All windows are told."""
-        raise NotImplementedError
 
 
 class Lines(Report):
@@ -134,6 +136,9 @@ class Lines(Report):
             value=value,
             quality=words,
         )
+
+    def refresh(self, live: Live) -> None:
+        """Say nothing: lines are for windows."""
 
     def end(self, live: Live) -> None:
         """Print the account of packets."""

@@ -1,5 +1,10 @@
-"""Settings of all tests: one thread for small operations, which lose more at barriers than they gain."""
+"""Settings of all tests: one thread for small operations, which lose more at barriers than they gain; no deadlines."""
 
 import os
 
+from hypothesis import settings
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A first example may compile, and a machine may be busy: time says nothing about what is right.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")

@@ -1,11 +1,13 @@
 """What the documents say works as they say it."""
 
 import re
+import shlex
 
 import pytest
 import yaml
 
 from benchmark.harness.cell import run_cell
+from leaderboard.submitting.scaffold import TEMPLATE
 from tests.houses import ROOT, build_house, config_of, rooms_of
 
 
@@ -20,6 +22,25 @@ def test_the_page_on_adding_a_method_adds_one(tmp_path):
     config = config_of(root, "poisson")
     config["generator"] = yaml.safe_load(blocks("yaml")[0])
     record, _ = run_cell(config, {"generator": "poisson"}, rooms_of(root))
+    assert (record.status, record.reason) == ("ok", "")
+    assert record.value("validity.l2.raw") == 1.0
+
+
+def test_commands_of_the_page_are_commands(monkeypatch):
+    from leaderboard import __main__ as leaderboard
+
+    for command in leaderboard.COMMANDS:
+        monkeypatch.setattr(command, "run", lambda arguments: 0)
+    lines = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
+    given = [words[3:] for words in lines if words[:3] == ["python", "-m", "leaderboard"]]
+    assert [words[0] for words in given] == ["new", "check", "submit", "conditions", "new", "submit"]
+    assert all(leaderboard.main(words) == 0 for words in given)
+
+
+def test_the_method_that_a_new_submission_starts_from_is_valid(tmp_path):
+    root = build_house(tmp_path)
+    (root / "baselines" / "start.py").write_text((TEMPLATE / "method.py").read_text())
+    record, _ = run_cell(config_of(root, "start"), {"generator": "start"}, rooms_of(root))
     assert (record.status, record.reason) == ("ok", "")
     assert record.value("validity.l2.raw") == 1.0
 

@@ -39,17 +39,21 @@ def build(method: Method) -> Gpt:
 
 
 class Gpt:
-    """See the module."""
+    """See the module. name, sizes: of the network, for messages and options; another may take its place."""
+
+    name = "gpt"
+    sizes: tuple[str, ...] = _SHAPE
 
     def __init__(self, method: Method) -> None:
         if method.tokenization is None:
-            raise ConfigError("gpt needs a tokenization; try tokenization=segments")
+            raise ConfigError(f"{self.name} needs a tokenization; try tokenization=segments")
         check_scheme(method.conditioning.name)
         self._options = dict(method.options)
         self._batch = int(self._options.pop("batch", 32))
-        unknown = sorted(set(self._options) - {*_SHAPE, *_PLAN})
+        unknown = sorted(set(self._options) - {*self.sizes, *_PLAN})
         if unknown:
-            raise ConfigError(f"gpt has no option '{unknown[0]}'; it has batch, {', '.join((*_SHAPE, *_PLAN))}")
+            known = ", ".join((*self.sizes, *_PLAN))
+            raise ConfigError(f"{self.name} has no option '{unknown[0]}'; it has batch, {known}")
         self._tokenization = stateful(method.tokenization)
         self._context = method.context.length or 256
         self._conditioning = method.conditioning
@@ -74,7 +78,7 @@ class Gpt:
         folder.mkdir(parents=True, exist_ok=True)
         save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "network.safetensors")
         facts: dict[str, Any] = {
-            "shape": {key: getattr(network.shape, key) for key in _SHAPE},
+            "shape": {key: getattr(network.shape, key) for key in self.sizes},
             "pace": self._pace,
             "figures": self.figures,
         }
@@ -107,7 +111,7 @@ class Gpt:
         tokens = sum(len(sequence[0]) for sequence in sequences)
         log.report("tokenize", 1, 1, tokens=tokens, vocabulary=len(self._tokenization.vocabulary))
         torch.manual_seed(seed)
-        self._network = self._make({key: int(sizes[key]) for key in _SHAPE if key in sizes})
+        self._network = self._make({key: int(sizes[key]) for key in self.sizes if key in sizes})
         plan = Plan(
             **{key: type(getattr(Plan, key))(sizes[key]) for key in _PLAN if key in sizes},
             context=self._context,
@@ -122,7 +126,7 @@ class Gpt:
             self._pace[key] = max(self._pace.get(key, 0.0), len(own) / max(trace.condition.duration, 1e-3))
         self.figures = {
             "parameters": sum(weight.numel() for weight in self._network.parameters()),
-            "tokens_per_packet": tokens / max(1, packets),
+            "tokens_per_packet": getattr(self._tokenization, "tokens_per_packet", tokens / max(1, packets)),
             "validation_loss": loss,
         }
 
@@ -132,8 +136,14 @@ class Gpt:
         self._start = tokenization.vocabulary.names.index("end")
         scored = np.flatnonzero(~tokenization.drawn).tolist()
         columns = [size for _, size in tokenization.columns]
-        network = Network(Shape(**sizes), len(tokenization.vocabulary), columns, scored)
+        network = self.new_network(sizes, len(tokenization.vocabulary), columns, scored)
         return network.to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def new_network(
+        self, sizes: Mapping[str, int], vocabulary: int, columns: Sequence[int], scored: Sequence[int]
+    ) -> Network:
+        """Return an untrained network; see ``baselines.gpt.model.Network``."""
+        return Network(Shape(**sizes), vocabulary, columns, scored)
 
     def _sequence(self, trace: Trace) -> tuple[Any, Any]:
         """Tokens and columns, the start token ahead with the state of nothing written."""
@@ -150,7 +160,7 @@ class Gpt:
 
     def _fitted(self) -> Network:
         if self._network is None:
-            raise ConfigError("gpt was asked for traces before it was fitted or loaded")
+            raise ConfigError(f"{self.name} was asked for traces before it was fitted or loaded")
         return self._network
 
     def _sample(self, network: Network, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel
+
+if TYPE_CHECKING:
+    from baselines.gpt.decoder import Decoder
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,9 @@ class Network(nn.Module):
         """Score the next token at every position: [rows, t] to [rows, t, chosen]."""
         hidden = self.body(inputs_embeds=self.embed(tokens, columns, kept)).last_hidden_state
         return self.head(hidden)
+
+    def decoder(self, rows: int, length: int) -> Decoder:
+        """Start a batch of rows, of which ``length`` positions are seen at once, for one step at a time."""
+        from baselines.gpt.decoder import Decoder
+
+        return Decoder(self, rows, length)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.gpt.decoder import Decoder
 from baselines.gpt.model import Network
 from benchmark.method import Writer
 
@@ -33,7 +32,7 @@ def write_traces(
     device = network.head.weight.device
     rows = len(seeds)
     guided = guidance != 1.0 and len(condition_columns) > 0
-    decoder = Decoder(network, rows * (2 if guided else 1), context)
+    decoder = network.decoder(rows * (2 if guided else 1), context)
     streams = [np.random.default_rng([seed, 2]) for seed in seeds]
     uniforms = np.zeros((rows, _BLOCK), np.float32)
     chosen = network.chosen.cpu().numpy()

@@ -25,9 +25,9 @@ _SIZE_EDGES = (
     *(0, 1, 24, 40, TCP_REQUEST_BYTES, REQUEST_BYTES, 80, 112),
     *(256, 512, 1024, 1200, 1280, 1449, LARGEST_PAYLOAD + 1),
 )
-_GAP_EDGES = np.arange(3.0, 11.01, 0.5)  # log10 of ns: half decades from 1 us to 100 s
+_GAP_EDGES = np.arange(3.0, 12.51, 0.5)  # log10 of ns: half decades from 1 us on
 RUNAWAY = 4.0  # times the fastest training trace's packets a second, at which a sampled trace is ended
-_SHORTEST, _LONGEST = 1.0, 12.0
+_SHORTEST, _LONGEST = 1.0, 14.0
 _QUANTILES = 9
 _WIDE_SHARE = 0.03
 

@@ -17,34 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import ConfigError, CorpusError, Incompatible, TraceError, Unsupported
-from benchmark.harness.machine import boot_id, code_revision, machine_facts, package_versions
+from benchmark.harness.machine import code_revision, machine_facts, package_versions
+from benchmark.harness.rooms import Rooms
 from benchmark.harness.stage import Keys, cell_id, identity, ignored_axes, stage_keys
-from benchmark.harness.store import Store, write_json
-from benchmark.record import Record, RecordError, close_record, open_record, read_record
+from benchmark.harness.store import write_json
+from benchmark.record import Record, RecordError, boot_id, close_record, open_record, read_record
 
 # The checkout that this harness is part of; a cell's own root may be another.
 HARNESS = Path(__file__).resolve().parents[2]
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
 _USER_ERRORS = (ConfigError, CorpusError, TraceError)
-
-
-@dataclass(frozen=True)
-class Rooms:
-    """Where things are: the root that methods and corpora are found in, and the folder that results go to."""
-
-    root: Path
-    results: Path
-
-    @property
-    def cells(self) -> Path:
-        """Records, a folder a cell."""
-        return self.results / "cells"
-
-    @property
-    def store(self) -> Path:
-        """Results of stages."""
-        return self.results / "store"
 
 
 @dataclass(frozen=True)
@@ -71,32 +54,66 @@ def run_cell(
     scores are set against, None if this is it. listen: called with each progress event of the child.
     retry: run again what isn't ok. Never raises for a fault of the method, the machine or the data.
     """
+    found = find_record(config, independent, rooms, retry=retry)
+    if found is not None:
+        return found, True
+
+    def wait() -> None:
+        listen({"what": "waiting for another run of it", "done": 0, "total": 1})
+
+    with rooms.stages.hold("cell", cell_id(config), wait):
+        # Who held it before may have been at this very cell.
+        found = find_record(config, independent, rooms, retry=retry)
+        if found is not None:
+            return found, True
+        return _run_anew(config, choices, rooms, independent, listen), False
+
+
+def find_record(
+    config: Mapping[str, Any], independent: Mapping[str, Any] | None, rooms: Rooms, *, retry: bool = True
+) -> Record | None:
+    """Return a cell's record if it stands: ok, of today's keys, its samples still in the store; else None.
+
+    retry: take no record that isn't ok; without it, one of a cell that ended, however it did, stands.
+    """
+    try:
+        keys = stage_keys(config, independent, rooms.root)
+    except (*_USER_ERRORS, Incompatible, Unsupported, OSError, SyntaxError):
+        return None
+    rooms.fetch_cell(cell_id(config))
+    return _found(rooms.cells / cell_id(config) / "record.json", keys, rooms, keep_failures=not retry)
+
+
+def _run_anew(
+    config: Mapping[str, Any],
+    choices: Mapping[str, str],
+    rooms: Rooms,
+    independent: Mapping[str, Any] | None,
+    listen: Listener,
+) -> Record:
     folder = rooms.cells / cell_id(config)
     path = folder / "record.json"
+    folder.mkdir(parents=True, exist_ok=True)
     used = {axis: "none" if axis in ignored_axes(config) else name for axis, name in choices.items()}
     record = Record(
         cell=folder.name, method=config["generator"]["name"], choices=used, config=identity(config),
         seed=config["seed"], started=_now(), pid=os.getpid(), boot=boot_id(),
     )  # fmt: skip
     try:
-        keys = stage_keys(config, independent, rooms.root)
+        stage_keys(config, independent, rooms.root)
     except (*_USER_ERRORS, Incompatible, Unsupported, OSError, SyntaxError) as error:
-        folder.mkdir(parents=True, exist_ok=True)
         (folder / "result.json").unlink(missing_ok=True)
         open_record(path, record)
-        return _finish(path, record, _ending_of(error), folder), False
-    found = _found(path, keys, rooms, keep_failures=not retry)
-    if found is not None:
-        return found, True
-    folder.mkdir(parents=True, exist_ok=True)
+        return _finish(path, record, _ending_of(error), rooms)
     record.code = code_revision(rooms.root)
     record.packages, record.machine = package_versions(), machine_facts()
     open_record(path, record)
+    rooms.share_cell(record.cell, start=True)
     try:
         ending = _run(config, independent, folder, rooms, listen)
     except OSError as error:
         ending = _ending_of(error)
-    return _finish(path, record, ending, folder), False
+    return _finish(path, record, ending, rooms)
 
 
 def _found(path: Path, keys: Keys, rooms: Rooms, keep_failures: bool) -> Record | None:
@@ -109,7 +126,7 @@ def _found(path: Path, keys: Keys, rooms: Rooms, keep_failures: bool) -> Record 
         return None
     if record.status != "ok":
         return record if keep_failures and not record.reason.startswith("died") else None
-    stored = Store(rooms.store).facts("sample", keys.sample) is not None
+    stored = rooms.stages.has("sample", keys.sample)
     same = all(record.stages.get(stage, {}).get("key", "") == keys.of(stage) for stage in ("score", "probe"))
     return record if stored and same else None
 
@@ -126,7 +143,7 @@ def _run(
         (folder / leftover).unlink(missing_ok=True)
     job = {
         "root": str(rooms.root), "folder": str(folder), "store": str(rooms.store), "config": config,
-        "independent": independent,
+        "independent": independent, "remote": rooms.remote.url if rooms.remote else None,
     }  # fmt: skip
     write_json(folder / "job.json", job)
     deadline = float(config["budget"]["cell_seconds"])
@@ -210,8 +227,9 @@ def write_fault(folder: Path, error: BaseException) -> None:
     write_json(folder / "fault.json", fault)
 
 
-def _finish(path: Path, record: Record, ending: Ending, folder: Path) -> Record:
+def _finish(path: Path, record: Record, ending: Ending, rooms: Rooms) -> Record:
     """Complete the record from the child's result and put it in place."""
+    folder = path.parent
     record.status, record.reason, record.traceback = ending.status, ending.reason, ending.traceback
     record.ended = _now()
     # A cell whose probe can't run on this machine leaves the scores that were reached before.
@@ -220,6 +238,7 @@ def _finish(path: Path, record: Record, ending: Ending, folder: Path) -> Record:
         for name, value in result.items():
             setattr(record, name, value)
     close_record(path, record)
+    rooms.share_cell(record.cell)
     return record
 
 

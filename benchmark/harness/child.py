@@ -19,16 +19,20 @@ from benchmark.commands.picture import draw_comparison
 from benchmark.corpus import Corpus
 from benchmark.harness.probing import run_probe, train_model
 from benchmark.harness.registry import build_generator, load_corpus
-from benchmark.harness.stage import METRICS, Keys, Stopwatch, has_probe, stage_keys
+from benchmark.harness.remote import Remote
+from benchmark.harness.stage import METRICS, Keys, Stopwatch, has_probe, scored_split, stage_keys
 from benchmark.harness.store import Store, write_json
 from benchmark.method import Budget, Generator, Log
 from benchmark.metric import Evidence, Family, Score
 from benchmark.metrics import kernel, memorisation
 from benchmark.record import score_facts
 from benchmark.storage.compact import read_traces, write_traces
+from benchmark.synthesis.counterfactual import counterfactual_pairs
 from benchmark.synthesis.repair import repair
 from benchmark.synthesis.stitch import sample_whole
 from benchmark.trace import Trace
+
+PAIRS = "pairs.parquet"
 
 
 def families() -> list[Family]:
@@ -44,9 +48,11 @@ class Work:
         self.root, self.folder = Path(job["root"]), Path(job["folder"])
         self.config: dict[str, Any] = job["config"]
         self.independent: dict[str, Any] | None = job["independent"]
-        self.store, self.log = Store(Path(job["store"])), log
+        self.store, self.log = Store(Path(job["store"]), Remote(job["remote"]) if job["remote"] else None), log
         self.seed: int = self.config["seed"]
         self.corpus: Corpus = load_corpus(self.config, self.root)
+        if scored_split(self.config) == "validation":
+            self.corpus = replace(self.corpus, test=self.corpus.validation)
         self.keys: Keys = stage_keys(self.config, self.independent, self.root)
         self.stages: dict[str, dict[str, Any]] = {}
 
@@ -136,13 +142,25 @@ class Work:
             self.log.report("sample", len(traces), len(conditions))
         facts = watch.facts()
         write_traces(folder / "traces.parquet", traces)
-        stitched = any(trace.notes.get("stitched") for trace in traces)
+        write_traces(folder / PAIRS, self._sample_pairs(generator))
+        noted = {name for trace in traces for name in ("stitched", "cut") if trace.notes.get(name)}
         return {
             **facts,
             "packets": sum(len(trace.packets) for trace in traces),
             "figures": _figures(generator),
-            "notes": {"stitched": True} if stitched else {},
+            "notes": dict.fromkeys(sorted(noted), True),
         }
+
+    def _sample_pairs(self, generator: Generator) -> list[Trace]:
+        """Sample the pairs of low and high quality, low ones first; each pair shares its place and its seed."""
+        conditions = [trace.condition for trace in self.corpus.train]
+        pairs = counterfactual_pairs(conditions, self.corpus.ladder, self._budget().pairs)
+        traces: list[Trace] = []
+        for quality, asked in zip(("low", "high"), zip(*pairs, strict=True), strict=False):
+            for trace in sample_whole(generator, asked, self.seed, self.log):
+                traces.append(replace(trace, name=f"counterfactual-{len(traces) % len(pairs):04d}-{quality}"))
+                self.log.report("sample pairs", len(traces), 2 * len(pairs))
+        return traces
 
     def _asked(self) -> list[Trace]:
         """The training traces whose conditions are asked for: all, or as many as the budget says, evenly spread."""
@@ -151,7 +169,14 @@ class Work:
         return [train[number * len(train) // count] for number in range(count)]
 
     def _samples(self, key: str) -> list[Trace]:
+        self.store.fetch("sample", key)
         return read_traces(self.store.folder("sample", key) / "traces.parquet")
+
+    def _pairs(self) -> list[tuple[Trace, Trace]]:
+        traces = read_traces(self.store.folder("sample", self.keys.sample) / PAIRS)
+        traces = [repair(trace, self.seed) for trace in traces] if self._mends() else traces
+        half = len(traces) // 2
+        return list(zip(traces[:half], traces[half:], strict=True))
 
     def _score(self, folder: Path) -> dict[str, Any]:
         watch = Stopwatch()
@@ -162,8 +187,9 @@ class Work:
         if self.independent:
             independent = self._samples(stage_keys(self.independent, None, self.root).sample)
         evidence = replace(
-            self._evidence(synthetic, raw, repaired), independent=independent, costs=self._costs(len(raw))
-        )
+            self._evidence(synthetic, raw, repaired), independent=independent, costs=self._costs(len(raw)),
+            pairs=self._pairs(),
+        )  # fmt: skip
         scores = self._scores(evidence)
         pairs = list(zip(self._asked(), synthetic, strict=False))
         draw_comparison(pairs, folder / "picture.png", self.config["generator"]["name"], self.corpus.ladder)

@@ -16,12 +16,6 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def boot_id() -> str:
-    """Identify this boot, so that a process number in a record can be told from a later one."""
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else ""
-
-
 @cache
 def machine_facts() -> dict[str, Any]:
     """Processor, cores usable, memory, system, kernel and interpreter."""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from benchmark.harness.cell import Listener, Rooms, run_cell
+from benchmark.harness.cell import Listener, run_cell
 from benchmark.harness.registry import REFERENCES
+from benchmark.harness.rooms import Rooms
 from benchmark.record import Record
 
 Resolved = tuple[dict[str, Any], dict[str, str]]

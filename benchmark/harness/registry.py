@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from benchmark.corpus import Corpus
@@ -16,6 +16,8 @@ from benchmark.method import Conditioning, Context, Generator, Method, Tokenizat
 from benchmark.probe import Fitter, Router
 
 REFERENCES = ("independent", "markov", "two_level", "resample", "real")
+# Where a generator's file may lie: among the methods of the house, or where submissions are kept and played back.
+METHOD_ROOMS = ("baselines", "leaderboard.submissions", "leaderboard.submitting")
 _MODULE = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+")
 
 
@@ -24,16 +26,27 @@ def names(axis: str, conf: Path) -> list[str]:
     return sorted(path.stem for path in (conf / axis).glob("*.yaml"))
 
 
-def check_choices(overrides: Sequence[str], conf: Path) -> None:
-    """Check ``axis=name[,name...]`` arguments; one that isn't there ends the program with the nearest name."""
+def check_choices(
+    overrides: Sequence[str],
+    conf: Path,
+    submissions: Sequence[str] = (),
+    faults: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Check ``axis=name[,name...]`` arguments; one that isn't there ends the program with the nearest name.
+
+    submissions: generators beside those of ``conf``. faults: what is wrong with each submission that can't be used.
+    """
     groups = {path.name for path in conf.iterdir() if path.is_dir()}
     for override in overrides:
         axis, _, value = override.lstrip("+").partition("=")
         if axis not in groups or not value or re.search(r"[(\[{$]", value):
             continue
+        known = [*names(axis, conf), *(submissions if axis == "generator" else ())]
         for name in value.split(","):
-            if name not in names(axis, conf):
-                sys.exit(f"error: conf/{axis} has no '{name}'{nearest(name, names(axis, conf))}")
+            if axis == "generator" and name in faults and name not in known:
+                sys.exit(f"error: {faults[name]}")
+            if name not in known:
+                sys.exit(f"error: conf/{axis} has no '{name}'{nearest(name, known)}")
 
 
 def load_module(module: str, room: str, root: Path) -> ModuleType:
@@ -47,14 +60,16 @@ def load_module(module: str, room: str, root: Path) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise
-        known = [f"{room}.{path.stem}" for path in (root / room).glob("*.py")]
-        raise ConfigError(f"{root / room}: no module '{module}'{nearest(module, known)}") from None
+        folder = root.joinpath(*room.split("."))
+        known = [f"{room}.{path.stem}" for path in folder.glob("*.py")]
+        raise ConfigError(f"{folder}: no module '{module}'{nearest(module, known)}") from None
 
 
 def build_generator(config: Mapping[str, Any], root: Path) -> Generator:
     """Build the generator of a resolved cell config, with its tokenization, context and conditioning."""
     entry = config["generator"]
-    module = load_module(entry["module"], "baselines", root)
+    room = next((room for room in METHOD_ROOMS if str(entry["module"]).startswith(f"{room}.")), METHOD_ROOMS[0])
+    module = load_module(entry["module"], room, root)
     if not hasattr(module, "build"):
         raise ConfigError(f"{entry['module']}: a generator's file exports build(method)")
     generator: Generator = module.build(

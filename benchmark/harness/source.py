@@ -61,23 +61,27 @@ def _closure(modules: frozenset[str], root: Path) -> set[Path]:
         if path in found:
             continue
         found.add(path)
-        waiting.extend(_imports(path, root))
+        names = _imports(path, path.relative_to(root).parts[:-1], path.stat().st_mtime_ns)
+        waiting.extend(name for name in names if _exists(name, root))
     return found
 
 
-def _imports(path: Path, root: Path) -> list[str]:
-    """Names of the house's modules that a file imports, at its top or within its functions."""
+@cache
+def _imports(path: Path, package: tuple[str, ...], changed: int) -> list[str]:
+    """Names that a file imports from the house's rooms, at its top or within its functions, be they modules or not.
+
+    changed: when the file last did, which keeps the cache honest.
+    """
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            package = path.relative_to(root).parts[:-1]
             prefix = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*prefix, *([node.module] if node.module else [])])
             names.append(module)
             names += [f"{module}.{alias.name}" for alias in node.names]
-    return [name for name in names if name.split(".")[0] in ROOMS and _exists(name, root)]
+    return [name for name in names if name.split(".")[0] in ROOMS]
 
 
 def _exists(module: str, root: Path) -> bool:

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.errors import ConfigError, nearest
 from benchmark.harness.registry import corpus_digest
 from benchmark.harness.source import files_digest, source_digest
 from benchmark.harness.store import digest_of
 
 # Raised when a stage's result would change for a reason that none of its files or settings shows.
 VERSIONS = {"fit": 1, "sample": 1, "score": 1, "model": 1, "probe": 1}
-METRICS = ("fidelity", "timing", "validity", "memorisation", "downstream", "cost")
+METRICS = ("fidelity", "timing", "validity", "memorisation", "downstream", "augmentation", "counterfactual", "cost")
 # Scored by the probe stage, from what the router found.
 PROBE_METRICS = ("kernel",)
+# What a cell is scored on: the test split or, while settings are chosen, the validation split.
+SCORED_ON = ("test", "validation")
 # Guards and limits say how long a run may take, not what comes out of it.
 _GUARDS = ("cell_seconds", "fit_seconds")
 
@@ -75,7 +78,17 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
             if axis in kept:
                 kept[axis] = {"name": kept[axis]["name"]}
     kept["budget"] = {name: value for name, value in config["budget"].items() if name not in _GUARDS}
+    if config.get("scored_on", "test") != "test":
+        kept["scored_on"] = config["scored_on"]
     return kept
+
+
+def scored_split(config: Mapping[str, Any]) -> str:
+    """Return the split that a cell is scored on. Raises ConfigError for one that isn't meant for that."""
+    split = str(config.get("scored_on", "test"))
+    if split not in SCORED_ON:
+        raise ConfigError(f"scored_on: no '{split}'{nearest(split, SCORED_ON)}")
+    return split
 
 
 def cell_id(config: Mapping[str, Any]) -> str:
@@ -93,6 +106,8 @@ def stage_keys(config: Mapping[str, Any], independent: Mapping[str, Any] | None,
     conditioning = dict(kept.get("conditioning") or {})
     guidance = conditioning.pop("guidance", None)
     corpus = corpus_digest(config, root)
+    if (split := scored_split(config)) != "test":
+        corpus = digest_of([corpus, split])
     modules = [generator["module"], *([tokenization["module"]] if tokenization.get("module") else [])]
     fit = digest_of(
         {

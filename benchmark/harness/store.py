@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmark.harness.remote import Remote
 
 
 def digest_of(value: Any) -> str:
@@ -41,21 +44,41 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @dataclass(frozen=True)
 class Store:
-    """Results of stages below ``root``: ``root/STAGE/KEY/``, with ``stage.json`` beside the stage's own files."""
+    """Results of stages below ``root``: ``root/STAGE/KEY/``, with ``stage.json`` beside the stage's own files.
+
+    remote: where results are shared, if not by this folder itself; ``root`` is then this machine's copy.
+    """
 
     root: Path
+    remote: Remote | None = None
 
     def folder(self, stage: str, key: str) -> Path:
         """Where the result of a stage is, or would be."""
         return self.root / stage / key[:32]
 
     def facts(self, stage: str, key: str) -> dict[str, Any] | None:
-        """Facts of a complete result (its seconds, its figures), or None where there is none."""
+        """Facts of a complete result in this folder (its seconds, its figures), or None where there is none."""
         path = self.folder(stage, key) / "stage.json"
         if not path.is_file():
             return None
         facts: dict[str, Any] = json.loads(path.read_text())
         return facts
+
+    def has(self, stage: str, key: str) -> bool:
+        """Tell whether a complete result is here, or can be fetched."""
+        if self.facts(stage, key) is not None:
+            return True
+        return self.remote is not None and self.remote.exists(f"{self._name(stage, key)}/stage.json")
+
+    def fetch(self, stage: str, key: str) -> dict[str, Any] | None:
+        """Bring a complete result here, if it isn't; return its facts, or None where there is none anywhere."""
+        facts = self.facts(stage, key)
+        if facts is not None or self.remote is None:
+            return facts
+        folder = self.folder(stage, key)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self.remote.pull(self._name(stage, key), folder, "stage.json")
+        return self.facts(stage, key)
 
     def make(
         self, stage: str, key: str, work: Callable[[Path], Mapping[str, Any]]
@@ -67,26 +90,70 @@ class Store:
         """
         folder = self.folder(stage, key)
         with self._locked(folder):
-            facts = self.facts(stage, key)
+            facts = self.fetch(stage, key)
             if facts is not None:
+                self._share(stage, key)
                 return folder, facts, True
-            aside = folder.with_name(folder.name + ".aside")
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir()
-            try:
-                facts = dict(work(aside))
-                write_json(aside / "stage.json", facts)
-                shutil.rmtree(folder, ignore_errors=True)
-                aside.rename(folder)
-            except BaseException:
-                shutil.rmtree(aside, ignore_errors=True)
-                raise
-            return folder, facts, False
+            with self._leased(stage, key):
+                facts = self.fetch(stage, key)
+                if facts is not None:
+                    return folder, facts, True
+                return folder, self._make(stage, key, work), False
 
     @contextmanager
-    def _locked(self, folder: Path) -> Iterator[None]:
-        """Hold the key's lock; the kernel drops it when its holder dies."""
+    def hold(self, stage: str, key: str, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Keep all other workers from what goes by this name, whatever machine they are on.
+
+        wait: called once if another worker has it.
+        """
+        with self._locked(self.folder(stage, key), wait), self._leased(stage, key, wait):
+            yield
+
+    def _make(self, stage: str, key: str, work: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
+        folder = self.folder(stage, key)
+        aside = folder.with_name(folder.name + ".aside")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        try:
+            facts = dict(work(aside))
+            write_json(aside / "stage.json", facts)
+            shutil.rmtree(folder, ignore_errors=True)
+            aside.rename(folder)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        self._share(stage, key)
+        return facts
+
+    def _share(self, stage: str, key: str) -> None:
+        """Copy a complete result to where others find it, if it isn't there yet."""
+        name, folder = self._name(stage, key), self.folder(stage, key)
+        if self.remote is None or self.remote.exists(f"{name}/stage.json"):
+            return
+        files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+        self.remote.push(folder, name, files, "stage.json")
+
+    def _name(self, stage: str, key: str) -> str:
+        return f"store/{stage}/{key[:32]}"
+
+    @contextmanager
+    def _leased(self, stage: str, key: str, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        if self.remote is None:
+            yield
+            return
+        from benchmark.harness.lease import lease
+
+        with lease(self.remote, f"{stage}/{key[:32]}", wait=wait):
+            yield
+
+    @contextmanager
+    def _locked(self, folder: Path, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold the key's lock on this machine; the kernel drops it when its holder dies."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.with_name(folder.name + ".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                wait()
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmark.errors import Unsupported
 from bpf.cache import cache_folder
 
-SOURCE = Path(__file__).resolve().parent / "agent.c"
+FOLDER = Path(__file__).resolve().parent
 OPTIONS = ("-static", "-O2", "-Wall", "-Wextra", "-s")
 
 
@@ -25,13 +25,15 @@ def compile_agent(compiler: str) -> Path:
     if program is None:
         raise Unsupported(f"{compiler} is missing, and the agent is compiled with it")
     version = subprocess.run([program, "--version"], capture_output=True, timeout=60, check=False).stdout
-    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), version, " ".join(OPTIONS).encode()])).hexdigest()[:16]
+    sources = sorted(FOLDER.glob("*.[ch]"))
+    parts = [version, " ".join(OPTIONS).encode(), *(path.read_bytes() for path in sources)]
+    key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     place = cache_folder("agents") / f"{compiler}-{key}"
     if place.is_file():
         return place
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:
         made = Path(folder) / "agent"
-        command = [program, *OPTIONS, "-o", str(made), str(SOURCE)]
+        command = [program, *OPTIONS, "-o", str(made), *(str(path) for path in sources if path.suffix == ".c")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode:
             complaint = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[0]

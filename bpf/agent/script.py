@@ -1,4 +1,4 @@
-"""What the agent is told: a script of bpf(2) calls in the byte order of the machine that runs it (agent.c)."""
+"""What the agent is told: a script of bpf(2) calls in the byte order of the machine that runs it (agent.c, agent.h)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NONE = 0xFFFFFFFF
 
 
 class Command(enum.IntEnum):
-    """agent.c's ``enum command``."""
+    """script.c's ``enum command``."""
 
     END = 0
     MAP = 1
@@ -99,7 +99,7 @@ class Script:
         return self._add(Command.REPLAY, b"".join([head, _pad(value), *parts]))
 
     def close(self, program: int, flows: int, queue: int) -> int:
-        """Run the program on every key of ``flows``. The answer is what came into ``queue``."""
+        """Run the program on every key of ``flows``, behind 14 zeros. The answer is what came into ``queue``."""
         return self._add(Command.CLOSE, self._pack("4I", program, flows, queue, 0))
 
     def measure(self, program: int, data: bytes, repeat: int, rounds: int) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.errors import ConfigError, nearest
 from benchmark.quality.models import build_model, levels
-from bpf.models.blob import BIAS, LABELS, LINEAR, WEIGHT, join
+from bpf.models.blob import BIAS, LABELS, LINEAR, WEIGHT, Array, join
 from bpf.models.compiled import Compiled, FloatArray, IntArray, finish, label_mask
 from bpf.models.trees import constant
 
@@ -67,7 +67,7 @@ def compile_linear(pipeline: Any, rows: IntArray) -> Compiled:
     header = {
         "kind": LINEAR, "labels": label_mask(classes), "exponent": exponent, "outputs": outputs, "inputs": len(weights),
     }  # fmt: skip
-    arrays = [
+    arrays: list[Array] = [
         np.round(np.ldexp(bias, exponent)).astype(BIAS),
         np.round(np.ldexp(weights, exponent)).astype(WEIGHT),
     ]

@@ -38,17 +38,32 @@
 /* The feature by which a trace's flow is chosen. */
 #define DOWN_BYTES 3
 
-/*
- * The client's end first; in the flow map, where no prefix tells which that is, the lesser one. An IPv4 address fills the
- * first four bytes and leaves zeros. Ports are in network order.
- */
+/* The client's end first. An IPv4 address fills the first four bytes and leaves zeros. Ports are in network order. */
 struct flow_key {
 	__be32 client[4];
 	__be32 server[4];
-	__be32 ports; /* the client's first */
+	__be16 ports[2]; /* the client's first */
 	__u8 protocol;
 	__u8 version;
 	__u16 padding;
+};
+
+/*
+ * A flow's key in the map, where most of the cost of finding it is the key's length. IPv6 addresses are folded to 32 bits
+ * each; the flow holds them, and a packet of others is skipped. Where no prefix tells the client, either end stands first.
+ */
+struct short_key {
+	__be32 client;
+	__be32 server;
+	__be16 ports[2];
+	__u16 protocol;
+	__u16 version;
+};
+
+/* IPv6 addresses, zeros for IPv4; their order is that of the key. */
+struct ends {
+	__be32 client[4];
+	__be32 server[4];
 };
 
 /* One direction of a flow, written by packets of that direction alone. */
@@ -140,6 +155,7 @@ struct flow {
 	struct requests requests;
 	struct segments segments;
 #endif
+	struct ends ends;
 	__u32 turned; /* where no prefix tells: the server's end stands first in the key */
 	__u32 padding;
 };
@@ -161,12 +177,13 @@ struct clock {
 
 /* Set before the program is loaded, and constant from then on. */
 struct config {
-	__be32 client[4]; /* prefix of the client's addresses, masked */
-	__be32 client_mask[4];
-	__u8 client_version; /* 4, 6, or 0 where no prefix is known: then the sender of a flow's first packet */
-	__u8 replay;         /* time comes from the clock map */
-	__u8 no_ethernet;    /* packets begin at the IP header */
-	__u8 padding;
+	__be32 client_4; /* prefix of the client's IPv4 addresses, masked; where there is none, the mask is 0 and this isn't */
+	__be32 mask_4;
+	__be32 client_6[4]; /* likewise of IPv6 */
+	__be32 mask_6[4];
+	__u8 replay;      /* time comes from the clock map */
+	__u8 no_ethernet; /* packets begin at the IP header */
+	__u8 padding[2];
 	struct capacity capacity; /* that the models have */
 };
 
@@ -178,6 +195,7 @@ enum skip {
 	SKIP_FRAGMENT,
 	SKIP_PROTOCOL,
 	SKIP_NO_ROOM, /* the flow map took no new flow */
+	SKIP_CLASH,   /* a flow of other IPv6 addresses has this key */
 	SKIPS = 8,
 };
 
@@ -192,25 +210,27 @@ struct counters {
 	__u64 unpublished; /* results that the queue didn't take */
 };
 
-/* What is read of a packet, in the machine's order but for the key, in which the sender's end stands first. */
+/*
+ * What is read of a packet, in the machine's order but for addresses and ports, of which the sender's stand first. One that
+ * merges several of the wire's (GRO, TSO) is counted in two goes: those ahead of the last, all of one size, then the last.
+ */
 struct packet {
 	__u64 ns;
-	struct flow_key key;
-	__u32 skip;    /* why the packet has no flow */
-	__u32 length;  /* IP total length, of all segments together */
-	__u32 payload; /* of layer 4, likewise */
+	struct short_key key;
+	__u32 ahead; /* packets on the wire ahead of the last */
+	__u32 size;  /* payload of each that the go at hand counts */
+	__u32 bytes; /* IP total lengths of all these */
 	__u32 seq;
 	__u32 ack;
 	__u32 ts_value;
 	__u32 ts_echo;
-	__u32 header;       /* bytes of IP and layer 4 */
-	__u32 segments;     /* packets on the wire that were merged into this one */
-	__u32 segment_size; /* payload of each of them but the last */
-	__u32 last_size;    /* payload of that */
-	__u32 bytes;        /* IP total lengths of them all */
-	__u8 flags;
-	__u8 has_ts;
-	__u8 padding[6];
+	__u32 last_size; /* payload of the last one */
+	__u32 last_bytes;
+	__u16 flags; /* of TCP, and HAS_TIMESTAMPS */
+	__u16 last_flags;
+	__u8 skip; /* why the packet has no flow */
+	__u8 padding[7];
+	struct ends ends;
 };
 
 /* How far a walk through a packet's TCP options has come. */

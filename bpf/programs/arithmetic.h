@@ -5,6 +5,8 @@
 
 #include "abi.h"
 
+#define SPREAD 0x9E3779B1U /* multiplicative hashing by the golden ratio of 2^32 */
+
 /*
  * The same number, of which the verifier knows nothing any more. Else it would look at all that follows anew for every
  * value that a number can have, where that number is a place in memory.
@@ -15,6 +17,13 @@ static __always_inline __u32 forget(struct local *local, __u32 number)
 
 	*oblivion = number;
 	return *oblivion;
+}
+
+/* The same number, which the compiler takes for unknown: else it writes all that follows once for every value. */
+static __always_inline __u64 whole(__u64 number)
+{
+	asm volatile("" : "+r"(number));
+	return number;
 }
 
 static __always_inline __u32 least(__u32 a, __u32 b)

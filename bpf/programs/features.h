@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a packet adds to its flow: the same machine as benchmark/quality, set by set. A packet that merges several of the
- * wire's (GRO, TSO) counts as those: `segments` packets at one time, all of `segment_size` payload but the last.
+ * What a packet adds to its flow: the same machine as benchmark/quality, set by set. Where several of the wire's were
+ * merged (GRO, TSO), `times` of them count at once: one after the other, at one time, all of one size.
  */
 #ifndef FEATURES_H
 #define FEATURES_H
@@ -10,12 +10,6 @@
 #include "arithmetic.h"
 #include "parse.h"
 
-#define FIN 0x01
-#define SYN 0x02
-#define RST 0x04
-#define PSH 0x08
-#define ACK 0x10
-
 #define TICK_SHIFT 10
 #define BURST_TICKS 29297   /* 30 ms, rounded up */
 #define REQUEST_TICKS 48829 /* 50 ms, rounded up */
@@ -23,12 +17,13 @@
 #define TCP_REQUEST_BYTES 47 /* more than any control frame of HTTP/2 takes in a record of TLS */
 #define FRAME_BYTES 298 /* VCAML's UDP length of 306, less the header */
 #define FRAME_SLACK 2
-#define SPREAD 0x9E3779B1U /* multiplicative hashing by the golden ratio of 2^32 */
 
 #if LEVEL >= 1
-static __always_inline void count_size(struct local *local, struct half *own, __u32 size, __u32 times)
+static __always_inline void count_size(const struct packet *packet, struct half *own, __u32 times)
 {
-	__u32 place = 0, looked = forget(local, size);
+	/* Read anew, so that what the verifier learns of this number doesn't divide all that follows. */
+	__u64 place = 0;
+	__u32 looked = *(const volatile __u32 *)&packet->size, size = packet->size;
 
 	/* Large ones are the most frequent: look from above. */
 	if (looked) {
@@ -38,71 +33,86 @@ static __always_inline void count_size(struct local *local, struct half *own, __
 				break;
 		}
 	}
-	place = forget(local, place) & (SIZE_BINS - 1);
+	place = whole(place);
 	own->size_bins[place] = more(own->size_bins[place], times);
 	if (!size)
 		return;
 	own->data += times;
 	own->payload += times * size;
 	own->size_squares += times * ((size * size) >> 10);
-	own->size_min = least(own->size_min, size);
-	own->size_max = most(own->size_max, size);
+	if (size < own->size_min)
+		own->size_min = size;
+	if (size > own->size_max)
+		own->size_max = size;
 }
 #endif
 
 #if LEVEL >= 2
-static __always_inline void count_gap(struct local *local, struct half *own, __u32 tick, int opening,
-				      __u32 merged)
+static __always_inline __u64 gap_place(__u32 gap)
 {
-	__u32 gap = elapsed(tick, own->last), place, looked;
+	__u64 place;
+
+	if (gap < 32U << 6) {
+#pragma unroll
+		for (place = 0; place < 3; place++) {
+			if (gap < 32U << (2 * place))
+				break;
+		}
+		return place;
+	}
+#pragma unroll
+	for (place = 4; place < GAP_BINS - 1; place++) {
+		if (gap < 32U << (2 * place))
+			break;
+	}
+	return place;
+}
+
+static __always_inline void count_gap(struct local *local, struct half *own, __u32 tick, int opening, __u32 times)
+{
+	__u32 gap = elapsed(tick, own->last);
+	__u64 place;
 
 	own->last = tick;
-	if (merged) {
-		own->gap_bins[0] = more(own->gap_bins[0], merged);
+	if (times > 1) {
+		own->gap_bins[0] = more(own->gap_bins[0], times - 1);
 		own->gap_min = 0;
 	}
 	if (opening)
 		return;
-	/* Small ones are the most frequent: look from below. */
-	looked = forget(local, gap);
-#pragma unroll
-	for (place = 0; place < GAP_BINS - 1; place++) {
-		if (looked < 32U << (2 * place))
-			break;
-	}
-	place = forget(local, place);
-	if (place < GAP_BINS)
-		own->gap_bins[place] = more(own->gap_bins[place], 1);
+	place = whole(gap_place(forget(local, gap)));
+	own->gap_bins[place] = more(own->gap_bins[place], 1);
 	own->gap_sum += gap;
 	own->gap_squares += square(gap);
-	own->gap_min = least(own->gap_min, gap);
-	own->gap_max = most(own->gap_max, gap);
+	if (gap < own->gap_min)
+		own->gap_min = gap;
+	if (gap > own->gap_max)
+		own->gap_max = gap;
 	if (gap >= BURST_TICKS)
 		own->bursts = more(own->bursts, 1);
 }
 #endif
 
 #if LEVEL >= 3
-/* How many of the packets merged into one end at or before `next`, where the first doesn't begin past it. */
-static __always_inline __u32 count_old(const struct packet *packet, __u32 next, __u32 end)
+/* How many of the packets that end at `end` are no news where `next` is awaited. */
+static __always_inline __u32 count_old(const struct packet *packet, __u32 next, __u32 end, __u32 times)
 {
+	if ((__s32)(packet->seq - next) > 0)
+		return (__s32)(end - (times - 1) * packet->size - next) > 0 ? 0 : times;
 	if ((__s32)(end - next) <= 0)
-		return packet->segments;
-	if (packet->segments == 1)
-		return 0;
-	return least((next - packet->seq) / packet->segment_size, packet->segments - 1);
+		return times;
+	return times == 1 ? 0 : (next - packet->seq) / packet->size;
 }
 
-/* A SYN among merged packets is taken for the last one's, where segmentation leaves FIN and PSH. */
-static __always_inline void follow_sequence(struct half *own, const struct packet *packet, __u32 size, int opening)
+static __always_inline void follow_sequence(struct half *own, const struct packet *packet, int opening, __u32 times)
 {
-	__u32 flags = packet->flags, taken = size, end, first, old;
+	__u32 flags = packet->flags, taken = times * packet->size, end, old;
 
 	if (flags & PSH)
 		own->pushes = more(own->pushes, 1);
 	if (flags & (SYN | FIN))
 		taken += (flags >> 1 & 1) + (flags & 1);
-	else if (!size && (flags & (ACK | RST)) == ACK && !opening && packet->ack == own->last_ack)
+	else if (!taken && (flags & (ACK | RST)) == ACK && !opening && packet->ack == own->last_ack)
 		own->repeated_acks = more(own->repeated_acks, 1);
 	if (flags & ACK)
 		own->last_ack = packet->ack;
@@ -113,16 +123,12 @@ static __always_inline void follow_sequence(struct half *own, const struct packe
 		own->next_seq = end;
 		return;
 	}
-	if ((__s32)(packet->seq - own->next_seq) > 0) {
+	if ((__s32)(packet->seq - own->next_seq) > 0)
 		own->holes = more(own->holes, 1);
-		first = packet->segments > 1 ? packet->seq + packet->segment_size : end;
-		old = (__s32)(first - own->next_seq) > 0 ? 0 : packet->segments;
-	} else {
-		old = count_old(packet, own->next_seq, end);
-	}
-	if (old < packet->segments)
+	old = count_old(packet, own->next_seq, end, times);
+	if (old < times)
 		own->next_seq = end;
-	if (old && size)
+	if (old && packet->size)
 		own->retransmits = more(own->retransmits, old);
 }
 
@@ -267,58 +273,46 @@ static __always_inline void mark_size(struct half *own, __u32 size)
 }
 #endif
 
-/* Count a packet in its half, which stands in the packet's window. opening: nothing is kept in the half yet. */
-static __always_inline void count_packet(struct local *local, struct flow *flow, struct half *own, const struct half *other,
-					 int up, int opening)
+/* Count packets in their half, which stands in their window. opening: nothing is kept in the half yet. */
+static __always_inline void count_packets(struct local *local, struct flow *flow, struct half *own,
+					  const struct half *other, int up, int opening, __u32 times)
 {
 	const struct packet *packet = &local->packet;
-#if LEVEL >= 1
-	__u32 merged = packet->segments - 1;
-	__u32 each = packet->segment_size, rest = packet->last_size;
+#if LEVEL >= 3
+	__u32 size = packet->size;
 #endif
 #if LEVEL >= 2
 	__u32 tick = packet->ns >> TICK_SHIFT;
 #endif
-#if LEVEL >= 3
-	__u32 size = merged ? merged * each + rest : rest;
-#endif
 
-	own->packets += packet->segments;
+	own->packets += times;
 	own->bytes += packet->bytes;
 #if LEVEL >= 1
-	if (merged)
-		count_size(local, own, each, merged);
-	count_size(local, own, rest, 1);
+	count_size(packet, own, times);
 #endif
 #if LEVEL >= 2
-	count_gap(local, own, tick, opening, merged);
+	count_gap(local, own, tick, opening, times);
 #endif
 #if LEVEL >= 3
 	if (packet->key.protocol == TCP) {
-		follow_sequence(own, packet, size, opening);
-		if (packet->has_ts)
+		follow_sequence(own, packet, opening, times);
+		if (packet->flags & HAS_TIMESTAMPS)
 			follow_timestamps(own, other, packet, size, tick);
 	}
 #endif
 #if LEVEL >= 4
 	if (up) {
-		/* Of merged packets none is larger than the first, and no request follows another at one time. */
-		follow_request(&flow->requests, tick, merged ? each : rest, packet->key.protocol == TCP);
+		follow_request(&flow->requests, tick, size, packet->key.protocol == TCP);
 	} else {
-		follow_segment(local, &flow->segments, &flow->requests, tick, size);
+		follow_segment(local, &flow->segments, &flow->requests, tick, times * size);
 		if (packet->key.protocol == UDP) {
-			if (merged) {
-				follow_frame(&flow->segments, tick, each);
-				repeat_frame(&flow->segments, each, merged - 1);
-			}
-			follow_frame(&flow->segments, tick, rest);
+			follow_frame(&flow->segments, tick, size);
+			repeat_frame(&flow->segments, size, times - 1);
 		}
 	}
 #endif
 #if LEVEL >= 5
-	if (merged)
-		mark_size(own, each);
-	mark_size(own, rest);
+	mark_size(own, size);
 #endif
 }
 

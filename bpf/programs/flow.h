@@ -9,91 +9,137 @@
 #include "window.h"
 #include "model.h"
 
-#define UNTOLD -1
+/* Which end is the client's: exactly one inside the prefix. */
+enum told { UNTOLD, SENDER, RECEIVER };
 
-/* Whether the first end is the client, 1 or 0; UNTOLD where both ends lie in the prefix, or neither does. */
-static __always_inline int tell_client(const struct flow_key *key)
+static __always_inline enum told tell_client(const struct packet *packet)
 {
-	__be32 mask, wanted, first, second;
+	__be32 mask = config.mask_4, wanted = config.client_4, sender, receiver;
 	int k;
 
-	if (key->version != config.client_version)
-		return UNTOLD;
-	mask = config.client_mask[0];
-	wanted = config.client[0];
-	first = (key->client[0] & mask) ^ wanted;
-	second = (key->server[0] & mask) ^ wanted;
-	if (key->version == 6) {
+	sender = (packet->key.client & mask) ^ wanted;
+	receiver = (packet->key.server & mask) ^ wanted;
+	if (packet->key.version == 6) {
+		sender = receiver = 0;
 #pragma unroll
-		for (k = 1; k < 4; k++) {
-			mask = config.client_mask[k];
-			wanted = config.client[k];
-			first |= (key->client[k] & mask) ^ wanted;
-			second |= (key->server[k] & mask) ^ wanted;
+		for (k = 0; k < 4; k++) {
+			mask = config.mask_6[k];
+			wanted = config.client_6[k];
+			sender |= (packet->ends.client[k] & mask) ^ wanted;
+			receiver |= (packet->ends.server[k] & mask) ^ wanted;
 		}
 	}
-	if (!first)
-		return second ? 1 : UNTOLD;
-	return second ? UNTOLD : 0;
+	if (!sender)
+		return receiver ? SENDER : UNTOLD;
+	return receiver ? UNTOLD : RECEIVER;
 }
 
-static __always_inline __be32 swap_ports(__be32 ports)
-{
-	return ports << 16 | ports >> 16;
-}
-
-/* Whether the first end stands first in the map; any order will do that both directions agree on. */
-static __always_inline int in_order(const struct flow_key *key)
+/* Whether the sender stands first in the map; any order will do that both directions agree on. */
+static __always_inline int in_order(const struct packet *packet)
 {
 	int k;
 
+	if (packet->key.client != packet->key.server)
+		return packet->key.client < packet->key.server;
 #pragma unroll
-	for (k = 0; k < 4; k++) {
-		if (key->client[k] != key->server[k])
-			return key->client[k] < key->server[k];
+	for (k = 0; k < 4 && packet->key.version == 6; k++) {
+		if (packet->ends.client[k] != packet->ends.server[k])
+			return packet->ends.client[k] < packet->ends.server[k];
 	}
-	return key->ports <= swap_ports(key->ports);
+	return packet->key.ports[0] <= packet->key.ports[1];
 }
 
-static __always_inline void turn(struct flow_key *key)
+static __always_inline void turn_ends(struct ends *ends)
 {
 	__be32 word;
 	int k;
 
 #pragma unroll
 	for (k = 0; k < 4; k++) {
-		word = key->client[k];
-		key->client[k] = key->server[k];
-		key->server[k] = word;
-		if (key->version == 4)
-			break;
+		word = ends->client[k];
+		ends->client[k] = ends->server[k];
+		ends->server[k] = word;
 	}
-	key->ports = swap_ports(key->ports);
 }
 
-/*
- * Find the packet's flow, or open one; NULL where the map takes none. Exactly one end inside the prefix is the client;
- * else the sender of the flow's first packet is.
- */
-static __always_inline struct flow *find_flow(const struct flow_key *key, int turned, struct counters *counts)
+static __always_inline void turn(struct packet *packet)
+{
+	__be32 client = packet->key.client;
+	__be16 port = packet->key.ports[0];
+
+	packet->key.client = packet->key.server;
+	packet->key.server = client;
+	packet->key.ports[0] = packet->key.ports[1];
+	packet->key.ports[1] = port;
+	if (packet->key.version == 6)
+		turn_ends(&packet->ends);
+}
+
+/* Put the client's end first, or else that which is first in order; return whether the sender is there. */
+static __always_inline int arrange(struct packet *packet)
+{
+	enum told told = tell_client(packet);
+
+	if (told == SENDER || (told == UNTOLD && in_order(packet)))
+		return 1;
+	turn(packet);
+	return 0;
+}
+
+static __always_inline int have_same_ends(const struct ends *one, const struct ends *other)
+{
+	__be32 unlike = 0;
+	int k;
+
+#pragma unroll
+	for (k = 0; k < 4; k++)
+		unlike |= (one->client[k] ^ other->client[k]) | (one->server[k] ^ other->server[k]);
+	return !unlike;
+}
+
+/* Open a flow; NULL where the map takes none. forward: the packet's sender stands first in the map. */
+static __always_inline struct flow *open_flow(const struct packet *packet, int forward, struct counters *counts)
 {
 	__u32 zero = 0;
-	struct flow *flow = bpf_map_lookup_elem(&flows, key), *empty;
+	struct flow *empty = bpf_map_lookup_elem(&blank, &zero);
 
-	if (flow)
-		return flow;
-	empty = bpf_map_lookup_elem(&blank, &zero);
 	if (!empty)
 		return NULL;
-	empty->turned = turned;
+	empty->turned = !forward && tell_client(packet) == UNTOLD;
+	if (packet->key.version == 6)
+		empty->ends = packet->ends;
+	else
+		__builtin_memset(&empty->ends, 0, sizeof(empty->ends));
 	/* Where another CPU was faster, its flow is the one. */
-	if (!bpf_map_update_elem(&flows, key, empty, BPF_NOEXIST))
+	if (!bpf_map_update_elem(&flows, &packet->key, empty, BPF_NOEXIST))
 		counts->opened++;
-	return bpf_map_lookup_elem(&flows, key);
+	return bpf_map_lookup_elem(&flows, &packet->key);
+}
+
+/* What a flow is called outside of the map. */
+static __always_inline void name_flow(struct flow_key *name, const struct short_key *key, const struct flow *flow)
+{
+	const __be32 *client = flow->ends.client, *server = flow->ends.server;
+	int k;
+
+#pragma unroll
+	for (k = 0; k < 4; k++) {
+		name->client[k] = flow->turned ? server[k] : client[k];
+		name->server[k] = flow->turned ? client[k] : server[k];
+	}
+	if (key->version == 4) {
+		name->client[0] = flow->turned ? key->server : key->client;
+		name->server[0] = flow->turned ? key->client : key->server;
+	}
+	name->ports[0] = key->ports[flow->turned & 1];
+	name->ports[1] = key->ports[!(flow->turned & 1)];
+	name->protocol = key->protocol;
+	name->version = key->version;
+	name->padding = 0;
 }
 
 /* Write out the flow's window `window`, let the model judge it, and queue the result. */
-static __always_inline void publish(const struct flow_key *key, const struct flow *flow, __u32 window,
+static __always_inline void publish(const struct short_key *key, const struct flow *flow, __u32 window,
 				    struct counters *counts)
 {
 	__u32 zero = 0;
@@ -101,9 +147,7 @@ static __always_inline void publish(const struct flow_key *key, const struct flo
 
 	if (!record)
 		return;
-	record->result.key = *key;
-	if (flow->turned)
-		turn(&record->result.key);
+	name_flow(&record->result.key, key, flow);
 	write_row(flow, window, record->row);
 	record->result.window = window;
 	record->result.down_bytes = record->row[DOWN_BYTES];
@@ -122,7 +166,7 @@ static __always_inline void publish(const struct flow_key *key, const struct flo
 }
 
 /* Move a half past its window's end to the window of `ns`; publish the flow's window if that closes it. */
-static __always_inline void enter_window(const struct flow_key *key, struct flow *flow, struct half *own,
+static __always_inline void enter_window(const struct short_key *key, struct flow *flow, struct half *own,
 					 const struct half *other, __u64 ns, struct counters *counts)
 {
 	__u32 zero = 0, newest = most(own->window, other->window), index;
@@ -167,37 +211,52 @@ static __always_inline void account(struct local *local)
 	struct counters *counts = &local->counters;
 	struct flow *flow;
 	struct half *own, *other;
-	int client, forward, up, opening;
+	int forward, up, opening;
 
 	/* What follows reads the packet from memory, so that the verifier looks at it once, and not for each way there. */
 	asm volatile("" ::: "memory");
-	counts->seen += packet->segments;
+	counts->seen += packet->ahead + 1;
 	packet->ns = read_time();
 	if (packet->skip != SKIP_NONE) {
-		counts->skipped[packet->skip & (SKIPS - 1)] += packet->segments;
+		counts->skipped[packet->skip & (SKIPS - 1)] += packet->ahead + 1;
 		return;
 	}
-	client = tell_client(&packet->key);
-	forward = client == UNTOLD ? in_order(&packet->key) : client;
-	if (!forward)
-		turn(&packet->key);
-	flow = find_flow(&packet->key, client == UNTOLD && !forward, counts);
+	forward = arrange(packet);
+	flow = bpf_map_lookup_elem(&flows, &packet->key);
+	if (!flow)
+		flow = open_flow(packet, forward, counts);
 	if (!flow) {
-		counts->skipped[SKIP_NO_ROOM] += packet->segments;
+		counts->skipped[SKIP_NO_ROOM] += packet->ahead + 1;
 		return;
 	}
-	up = client == UNTOLD ? forward != (int)flow->turned : client;
-	own = up ? &flow->up : &flow->down;
-	other = up ? &flow->down : &flow->up;
-	opening = own->window_end == 0;
-	if (packet->ns >= own->window_end || own->window < other->window)
+	if (packet->key.version == 6 && !have_same_ends(&flow->ends, &packet->ends)) {
+		counts->skipped[SKIP_CLASH] += packet->ahead + 1;
+		return;
+	}
+	up = forward != (int)flow->turned;
+	own = &flow->up;
+	other = &flow->down;
+	if (!up) {
+		own = &flow->down;
+		other = &flow->up;
+	}
+	opening = 0;
+	if (packet->ns >= own->window_end || own->window < other->window) {
+		opening = own->window_end == 0;
 		enter_window(&packet->key, flow, own, other, packet->ns, counts);
-	count_packet(local, flow, own, other, up, opening);
-	counts->accounted += packet->segments;
+	}
+	if (packet->ahead) {
+		count_packets(local, flow, own, other, up, opening, packet->ahead);
+		counts->accounted += packet->ahead;
+		turn_to_last(packet);
+		opening = 0;
+	}
+	count_packets(local, flow, own, other, up, opening, 1);
+	counts->accounted++;
 }
 
 /* Publish a flow's open window and forget the flow. */
-static __always_inline void close(const struct flow_key *key, struct counters *counts)
+static __always_inline void close(const struct short_key *key, struct counters *counts)
 {
 	struct flow *flow = bpf_map_lookup_elem(&flows, key);
 

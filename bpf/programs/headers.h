@@ -8,6 +8,12 @@
 #define TCP 6
 #define UDP 17
 #define ETHERNET 14
+#define FIN 0x01
+#define SYN 0x02
+#define RST 0x04
+#define PSH 0x08
+#define ACK 0x10
+#define HAS_TIMESTAMPS 0x100 /* beside the flags */
 #define NOP_NOP_TIMESTAMPS 0x0101080A /* the layout that RFC 7323, appendix A, recommends */
 
 struct ipv4 {
@@ -40,7 +46,7 @@ struct extension {
 };
 
 struct tcp {
-	struct word ports;
+	__be16 ports[2];
 	struct word seq;
 	struct word ack;
 	__u8 offset;

@@ -18,7 +18,7 @@ const volatile struct config config = {};
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
-	__type(key, struct flow_key);
+	__type(key, struct short_key);
 	__type(value, struct flow);
 } flows SEC(".maps");
 

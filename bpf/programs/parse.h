@@ -115,7 +115,7 @@ static __always_inline void walk_options(struct source *source, __u32 at, __u32 
 				continue;
 			packet->ts_value = walk->value >> 32;
 			packet->ts_echo = walk->value;
-			packet->has_ts = 1;
+			packet->flags |= HAS_TIMESTAMPS;
 			return;
 		}
 		if (walk->kind) {
@@ -141,7 +141,7 @@ static __always_inline void find_timestamps(struct source *source, __u32 at, __u
 		if (usual && raw_32(&usual->kind) == to_be32(NOP_NOP_TIMESTAMPS)) {
 			packet->ts_value = read_32(&usual->value);
 			packet->ts_echo = read_32(&usual->echo);
-			packet->has_ts = 1;
+			packet->flags |= HAS_TIMESTAMPS;
 			return;
 		}
 	}
@@ -156,20 +156,32 @@ static __always_inline enum skip parse_ipv4(struct source *source, __u32 at, str
 
 	if (!ip)
 		return SKIP_TRUNCATED;
-	packet->length = from_be16(ip->length);
+	packet->bytes = from_be16(ip->length);
 	/* 0 where the sender left segmentation to its card. */
-	if (!packet->length)
-		packet->length = source->length - at;
-	packet->length = forget(source->local, packet->length);
+	if (!packet->bytes)
+		packet->bytes = source->length - at;
+	packet->bytes = forget(source->local, packet->bytes);
 	*header = (ip->version_header & 15) << 2;
-	if (packet->length < sizeof(*ip) || *header < sizeof(*ip))
+	if (packet->bytes < sizeof(*ip) || *header < sizeof(*ip))
 		return SKIP_TRUNCATED;
 	if (ip->fragment & to_be16(0x1FFF))
 		return SKIP_FRAGMENT;
 	packet->key.protocol = ip->protocol;
-	packet->key.client[0] = raw_32(&ip->source);
-	packet->key.server[0] = raw_32(&ip->destination);
+	packet->key.client = raw_32(&ip->source);
+	packet->key.server = raw_32(&ip->destination);
 	return SKIP_NONE;
+}
+
+/* An IPv6 address in 32 bits, of which every bit depends on every word. */
+static __always_inline __u32 fold(const __be32 *address)
+{
+	__u32 folded = address[0];
+	int k;
+
+#pragma unroll
+	for (k = 1; k < 4; k++)
+		folded = (folded ^ folded >> 15) * SPREAD + address[k];
+	return folded;
 }
 
 /* Read the IPv6 header at `at` and walk its extension headers (RFC 8200, 4); set `header` to the size of them all. */
@@ -186,19 +198,21 @@ static __always_inline enum skip parse_ipv6(struct source *source, __u32 at, str
 	payload = from_be16(ip->length);
 	protocol = ip->following;
 	/* 0 in jumbograms. */
-	packet->length = forget(source->local, payload ? sizeof(*ip) + payload : source->length - at);
+	packet->bytes = forget(source->local, payload ? sizeof(*ip) + payload : source->length - at);
 #pragma unroll
 	for (k = 0; k < 4; k++) {
-		packet->key.client[k] = raw_32(&ip->source[k]);
-		packet->key.server[k] = raw_32(&ip->destination[k]);
+		packet->ends.client[k] = raw_32(&ip->source[k]);
+		packet->ends.server[k] = raw_32(&ip->destination[k]);
 	}
+	packet->key.client = fold(packet->ends.client);
+	packet->key.server = fold(packet->ends.server);
 	*header = sizeof(*ip);
 	for (k = 0; k < EXTENSIONS; k++) {
 		if (protocol != 0 && protocol != 43 && protocol != 44 && protocol != 51 && protocol != 60) {
 			packet->key.protocol = protocol;
 			return SKIP_NONE;
 		}
-		if (*header + sizeof(*extension) > packet->length)
+		if (*header + sizeof(*extension) > packet->bytes)
 			return SKIP_TRUNCATED;
 		extension = bytes_at(source, at + *header, sizeof(*extension));
 		if (!extension)
@@ -227,20 +241,20 @@ static __always_inline enum skip parse_tcp(struct source *source, __u32 at, stru
 #endif
 	__u32 size;
 
-	if (header + sizeof(*tcp) > packet->length)
+	if (header + sizeof(*tcp) > packet->bytes)
 		return SKIP_TRUNCATED;
 	tcp = bytes_at(source, at + header, sizeof(*tcp));
 	if (!tcp)
 		return SKIP_TRUNCATED;
 	size = tcp->offset >> 4 << 2;
-	packet->key.ports = raw_32(&tcp->ports);
+	packet->key.ports[0] = tcp->ports[0];
+	packet->key.ports[1] = tcp->ports[1];
 	packet->seq = read_32(&tcp->seq);
 	packet->ack = read_32(&tcp->ack);
 	packet->flags = tcp->flags;
-	packet->header = header + size;
-	packet->payload = packet->length > packet->header ? packet->length - packet->header : 0;
+	packet->size = packet->bytes > header + size ? packet->bytes - header - size : 0;
 #if LEVEL >= 3
-	end = at + least(packet->header, packet->length);
+	end = at + least(header + size, packet->bytes);
 	if (end > source->captured) {
 		end = source->captured;
 		source->lacking = 1;
@@ -255,16 +269,16 @@ static __always_inline enum skip parse_tcp(struct source *source, __u32 at, stru
 static __always_inline enum skip parse_udp(struct source *source, __u32 at, struct packet *packet,
 					   __u32 header)
 {
-	const struct word *ports;
+	const __be16 *ports;
 
-	if (header + 8 > packet->length)
+	if (header + 8 > packet->bytes)
 		return SKIP_TRUNCATED;
 	ports = bytes_at(source, at + header, 8);
 	if (!ports)
 		return SKIP_TRUNCATED;
-	packet->key.ports = raw_32(ports);
-	packet->header = header + 8;
-	packet->payload = packet->length - packet->header;
+	packet->key.ports[0] = ports[0];
+	packet->key.ports[1] = ports[1];
+	packet->size = packet->bytes - header - 8;
 	return SKIP_NONE;
 }
 
@@ -294,29 +308,38 @@ static __always_inline void parse(struct source *source, struct packet *packet)
 	packet->skip = parse_ip(source, packet);
 }
 
-/* A packet that is one on the wire, too. */
-static __always_inline void take_whole(struct packet *packet)
-{
-	packet->segments = 1;
-	packet->bytes = packet->length;
-	packet->last_size = least(packet->payload, 0xFFFF);
-}
-
 /*
  * Say how many of the wire's packets were merged into one with `size` bytes of payload in each but the last. `segments` is
  * what the kernel counted; where it doesn't fit the payload (untrusted senders leave it 0), the payload tells.
+ * Segmentation leaves FIN and PSH to the last, and a SYN is taken for that one's.
  */
 static __always_inline void split(struct packet *packet, __u32 segments, __u32 size)
 {
-	if (packet->payload <= size)
+	__u32 payload = packet->size, header = packet->bytes - payload, ahead;
+
+	if (payload <= size) {
+		packet->size = least(payload, 0xFFFF);
 		return;
-	if (!segments || segments > 0xFFFF || (segments - 1) * size >= packet->payload ||
-	    packet->payload > segments * size)
-		segments = (packet->payload + size - 1) / size;
-	packet->segments = segments;
-	packet->segment_size = least(size, 0xFFFF);
-	packet->last_size = packet->payload - (segments - 1) * size;
-	packet->bytes = packet->length + (segments - 1) * packet->header;
+	}
+	if (!segments || segments > 0xFFFF || (segments - 1) * size >= payload || payload > segments * size)
+		segments = (payload + size - 1) / size;
+	ahead = segments - 1;
+	packet->ahead = ahead;
+	packet->size = least(size, 0xFFFF);
+	packet->bytes = ahead * (header + size);
+	packet->last_size = payload - ahead * size;
+	packet->last_bytes = header + packet->last_size;
+	packet->last_flags = packet->flags;
+	packet->flags &= ~(SYN | FIN | PSH);
+}
+
+/* Have the last one of merged packets be counted. */
+static __always_inline void turn_to_last(struct packet *packet)
+{
+	packet->seq += packet->ahead * packet->size;
+	packet->size = packet->last_size;
+	packet->bytes = packet->last_bytes;
+	packet->flags = packet->last_flags;
 }
 
 #endif

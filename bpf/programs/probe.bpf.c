@@ -17,9 +17,9 @@ static __always_inline void parse_slowly(struct __sk_buff *skb, struct local *lo
 
 		parse(&source, &local->packet);
 		if (!source.lacking || attempt || source.captured >= source.length)
-			return;
+			break;
 		if (bpf_skb_pull_data(skb, least(source.length, PULL)))
-			return;
+			break;
 	}
 }
 
@@ -31,9 +31,9 @@ static __always_inline void observe_skb(struct __sk_buff *skb)
 
 	if (!local)
 		return;
-	if (data + PLAIN_UDP > end || !parse_plain(data, data + PLAIN_TCP <= end, &local->packet))
+	if (data + PLAIN_UDP > end ||
+	    !parse_plain(data, data + PLAIN_TCP <= end, data + PLAIN_TIMESTAMPS <= end, &local->packet))
 		parse_slowly(skb, local);
-	take_whole(&local->packet);
 	if (skb->gso_size)
 		split(&local->packet, skb->gso_segs, skb->gso_size);
 	account(local);
@@ -47,12 +47,12 @@ static __always_inline void observe_frame(struct xdp_md *frame)
 
 	if (!local)
 		return;
-	if (data + PLAIN_UDP > end || !parse_plain(data, data + PLAIN_TCP <= end, &local->packet)) {
+	if (data + PLAIN_UDP > end ||
+	    !parse_plain(data, data + PLAIN_TCP <= end, data + PLAIN_TIMESTAMPS <= end, &local->packet)) {
 		struct source source = { data, end, end - data, end - data, 0, 0, local };
 
 		parse(&source, &local->packet);
 	}
-	take_whole(&local->packet);
 	account(local);
 }
 
@@ -70,12 +70,12 @@ static __always_inline void observe_copy(struct __sk_buff *skb)
 		if (bpf_skb_load_bytes(skb, 0, local->copy, size))
 			size = 0;
 	}
-	if (size < PLAIN_UDP || !parse_plain(local->copy, size >= PLAIN_TCP, &local->packet)) {
+	if (size < PLAIN_UDP ||
+	    !parse_plain(local->copy, size >= PLAIN_TCP, size >= PLAIN_TIMESTAMPS, &local->packet)) {
 		struct source source = { local->copy, NULL, size, skb->len, 1, 0, local };
 
 		parse(&source, &local->packet);
 	}
-	take_whole(&local->packet);
 	if (skb->gso_size)
 		split(&local->packet, skb->gso_segs, skb->gso_size);
 	account(local);
@@ -102,14 +102,14 @@ int probe_socket(struct __sk_buff *skb)
 	return DROP;
 }
 
-/* Its "packet" is the key, as in the flow map, of the flow to close. */
+/* Its "packet" is the key in the map of the flow to close, behind an Ethernet header of zeros. */
 SEC("tc")
 int close_flow(struct __sk_buff *skb)
 {
 	__u32 zero = 0;
 	struct local *local = bpf_map_lookup_elem(&counters, &zero);
 
-	if (local && !bpf_skb_load_bytes(skb, 0, &local->packet.key, sizeof(local->packet.key)))
+	if (local && !bpf_skb_load_bytes(skb, ETHERNET, &local->packet.key, sizeof(local->packet.key)))
 		close(&local->packet.key, &local->counters);
 	return GO_ON;
 }

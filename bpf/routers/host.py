@@ -1,7 +1,7 @@
 """This machine's own kernel as a router: its predictions on traces, and what they cost.
 
 Parts are chosen by ``options.parts``: replay (always) and timing are quick; live, overload, throughput and user_space
-send packets through network namespaces of this process's own, and take seconds each.
+send packets through network namespaces of this process's own, and loaders starts processes; they take seconds each.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from benchmark.errors import ConfigError, Unsupported, nearest
 from benchmark.probe import Probe, ProbeResult
 from benchmark.trace import Trace
+from bpf import bcc_cost
 from bpf.kernel import require
 from bpf.probe import LoadedProbe
 from bpf.routers import live, overload, throughput, timing, user_space
@@ -26,12 +27,14 @@ _PARTS: Mapping[str, Mapping[str, Any]] = {
     "overload": overload.OPTIONS,
     "throughput": throughput.OPTIONS,
     "user_space": user_space.OPTIONS,
+    "loaders": bcc_cost.OPTIONS,
 }
-_NETWORKED: Mapping[str, Callable[[Probe, Sequence[Trace], Mapping[str, Any]], dict[str, Any]]] = {
+_FURTHER: Mapping[str, Callable[[Probe, Sequence[Trace], Mapping[str, Any]], dict[str, Any]]] = {
     "live": live.run,
     "overload": overload.run,
     "throughput": throughput.run,
     "user_space": user_space.run,
+    "loaders": bcc_cost.run,
 }
 _LOADS = 2
 _NOT_ASKED = "router.options.parts has no '{}'"
@@ -69,7 +72,7 @@ class Host:
         """
         require()
         done = replay(probe, traces)
-        sizes = _load_again(probe, traces)
+        sizes, maps = _load_again(probe, traces)
         figures = {
             **sizes,
             "seen": float(done.counters["seen"]),
@@ -80,6 +83,7 @@ class Host:
         }
         reasons = {"": "not measured on the host", "added_insns": "the host's kernel tells no instructions of a packet"}
         notes: dict[str, Any] = {"kernel": f"{platform.release()} {platform.machine()}", "replay": _facts(done)}
+        notes["maps"] = maps
         if "timing" in self.parts:
             costs = self._time(probe, traces, done)
             if costs:
@@ -90,7 +94,7 @@ class Host:
             notes["timing"] = {name: dict(cost.facts) for name, cost in costs.items()}
         else:
             reasons |= dict.fromkeys(("added_ns", "closing_ns"), _NOT_ASKED.format("timing"))
-        for part, work in _NETWORKED.items():
+        for part, work in _FURTHER.items():
             if part in self.parts:
                 notes[part] = _try(work, probe, traces, self.settings[part])
         return ProbeResult([done.verdicts[place] for place in range(len(traces))], figures, reasons, notes)
@@ -114,13 +118,18 @@ def _try(
         return {"settings": dict(settings), "unsupported": str(reason)}
 
 
-def _load_again(probe: Probe, traces: Sequence[Trace]) -> dict[str, float]:
-    """Sizes of the probe as a router loads it, results without features; the load time is the least of several."""
+def _load_again(probe: Probe, traces: Sequence[Trace]) -> tuple[dict[str, float], dict[str, dict[str, int]]]:
+    """Sizes of the probe as a router loads it, results without features, and bytes and entries of each of its maps.
+
+    The load time is the least of several.
+    """
     found = []
     for _ in range(_LOADS):
         with LoadedProbe(options_of(probe, traces[0].client if traces else "", replay=False)) as loaded:
             found.append(loaded.figures())
-    return {**found[0], "load_ms": min(one["load_ms"] for one in found)}
+            memory, maps = loaded.map_bytes(), loaded.loaded.maps
+            sizes = {name: {"bytes": memory[name], "entries": one.max_entries} for name, one in maps.items()}
+    return {**found[0], "load_ms": min(one["load_ms"] for one in found)}, sizes
 
 
 def _facts(done: Replays) -> dict[str, Any]:

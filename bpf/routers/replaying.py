@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,14 +47,14 @@ class Replays:
         return self.counters["closed"] / max(1, self.counters["accounted"])
 
 
-def options_of(probe: Probe, client: str, **changes: object) -> ProbeOptions:
+def options_of(probe: Probe, client: str, **changes: Any) -> ProbeOptions:
     """What is loaded of a probe, for traces of one client prefix."""
     sizes = {name: int(probe.options[name]) for name in ("flows", "results") if name in probe.options}
-    given = {
+    given: dict[str, Any] = {
         "features": probe.features, "hook": probe.hook, "client": client, "blob": probe.model.blob,
         "loader": probe.loader, **sizes, **changes,
     }  # fmt: skip
-    return ProbeOptions(**given)  # type: ignore[arg-type]
+    return ProbeOptions(**given)
 
 
 def replay(probe: Probe, traces: Sequence[Trace]) -> Replays:

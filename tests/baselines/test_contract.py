@@ -11,6 +11,8 @@ from benchmark.harness.registry import build_generator, names
 from benchmark.method import Budget, Log
 from benchmark.synthesis.stitch import sample_whole
 from benchmark.trace import NANOSECONDS, Condition, Labels, Trace
+from leaderboard.submitting.entry import read_entries
+from leaderboard.submitting.hydra_choices import offer_submissions
 from tests.configs import compose
 from tests.houses import ROOT
 
@@ -21,6 +23,8 @@ SECONDS = 20.0
 OWN_CONDITION = ("real",)
 # What these say is the corpus itself, whatever the seed or the condition.
 PHOTOCOPIES = ("resample", "real")
+# Enough for twenty packets where each takes a hundred tokens.
+MOST_TOKENS, STEPS = 2560, 80
 QUIET = Log(lambda event: None)
 
 
@@ -45,7 +49,10 @@ def corpus() -> Corpus:
     )  # fmt: skip
 
 
-CASES = [(name,) for name in names("generator", ROOT / "conf")] + [
+# A submission is handed the training split alone, as when it's verified.
+offer_submissions(ROOT)
+SUBMISSIONS = [entry.name for entry in read_entries(ROOT)[0].values() if entry.kind == "method"]
+CASES = [(name,) for name in [*names("generator", ROOT / "conf"), *SUBMISSIONS]] + [
     ("gpt", f"tokenization={name}") for name in names("tokenization", ROOT / "conf") if name != "none"
 ]
 
@@ -54,9 +61,17 @@ CASES = [(name,) for name in names("generator", ROOT / "conf")] + [
 def fitted(request, corpus, tmp_path_factory):
     """A fitted generator's config and the folder that it was saved to."""
     chosen = compose("budget=tiny", f"generator={request.param[0]}", *request.param[1:])
+    options = (chosen.get("tokenization") or {}).get("options") or {}
+    if "most_tokens" in options:
+        options["most_tokens"] = MOST_TOKENS
+    if "per_decade" in options:
+        # Gaps are a token among several: it takes more steps until they aren't all alike to the network.
+        chosen["budget"]["network"]["steps"] = STEPS
     generator = build_generator(chosen, ROOT)
     folder = tmp_path_factory.mktemp("model")
     test_untouched = replace(corpus, test=_Forbidden())
+    if request.param[0] in SUBMISSIONS:
+        test_untouched = replace(test_untouched, validation=[])
     generator.fit(test_untouched, Budget(**chosen["budget"]), 0, QUIET)
     generator.save(folder)
     return chosen, folder
@@ -112,6 +127,19 @@ def test_another_seed_gives_another(fitted, corpus, samples):
         pytest.skip("copies of the corpus don't depend on the seed")
     other = sampled(fitted, [trace.condition for trace in corpus.train], seed=1)
     assert not any(a.packets.same_as(b.packets) for a, b in zip(samples, other, strict=True))
+
+
+def test_another_condition_gives_another(fitted, corpus):
+    """The same seed and place: other rungs where each window's is told, else another application."""
+    if fitted[0]["generator"]["name"] in OWN_CONDITION:
+        pytest.skip("real traces bring their own conditions")
+    asked = corpus.train[0].condition
+    other = corpus.train[-1].condition
+    if (fitted[0].get("conditioning") or {}).get("name") == "trajectory":
+        rung = np.full_like(asked.labels.rung, 0 if asked.labels.rung.max() > 0 else 5)
+        other = replace(asked, labels=replace(asked.labels, rung=rung))
+    first, second = (sampled(fitted, [condition])[0] for condition in (asked, other))
+    assert not first.packets.same_as(second.packets)
 
 
 def test_files_are_safe_to_load(fitted):

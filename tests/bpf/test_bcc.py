@@ -40,17 +40,18 @@ def test_every_map_becomes_a_table_of_its_name() -> None:
 
 
 def test_maps_are_as_large_as_the_loader_says() -> None:
-    text = translate(maps={"models": MapSpec("models", 2, 4, 5000, 2), "flows": MapSpec("flows", 9, 40, 0, 64, 2)})
+    text = translate(maps={"models": MapSpec("models", 2, 4, 5000, 2), "flows": MapSpec("flows", 9, 16, 0, 64, 2)})
     assert "struct models_value { __u8 bytes[5000]; }" in text
     assert 'BPF_F_TABLE("array", __u32, struct models_value, models, 2, 0);' in text
-    assert 'BPF_F_TABLE("lru_hash", struct flow_key, struct flow, flows, 64, 2);' in text
+    assert 'BPF_F_TABLE("lru_hash", struct short_key, struct flow, flows, 64, 2);' in text
 
 
 def test_the_configuration_becomes_constants() -> None:
     config = np.zeros((), CONFIG)
-    config["client"][0], config["client_version"], config["capacity"]["nodes"] = 0x0A000000, 4, 7
+    config["mask_6"][2], config["replay"], config["capacity"]["nodes"] = 5, 1, 7
     line = next(line for line in translate(config[()]).splitlines() if line.startswith("static const struct config"))
-    assert ".client_version = 4" in line
+    assert ".mask_6 = { 0, 0, 5, 0 }" in line
+    assert ".replay = 1" in line
     assert ".nodes = 7" in line
     assert initializer(np.array([1, 2])) == "{ 1, 2 }"
 

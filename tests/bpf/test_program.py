@@ -53,8 +53,9 @@ def test_layouts_are_the_reference_s(feature_set):
     level = FEATURE_SETS.index(feature_set)
     for order in ORDERS:
         types = read_object(object_path(feature_set, order)).types
-        assert types.record("flow").itemsize == (state_bytes(level) + 8 + 7) // 8 * 8
+        assert types.record("flow").itemsize == (state_bytes(level) + 32 + 8 + 7) // 8 * 8
         for name, layout in (
+            *(("short_key", abi.SHORT_KEY), ("ends", abi.ENDS)),
             *(("flow_key", abi.KEY), ("clock", abi.CLOCK), ("config", abi.CONFIG), ("counters", abi.COUNTERS)),
             *(("result", abi.RESULT), ("record", abi.RECORD), ("flow", abi.flow_layout(level))),
         ):
@@ -153,6 +154,37 @@ def test_five_tags_are_one_too_many():
         replayed = probe.feed(tagged, [(live_clock(SECOND, 0), slice(0, len(tagged)))])
     assert replayed.skipped["not_ip"] == len(frames)
     assert replayed.unaccounted == 0
+
+
+def fold(address):
+    """What the flow map's key keeps of an IPv6 address (parse.h)."""
+    first, *rest = np.frombuffer(address, "=u4").tolist()
+    for word in rest:
+        first = ((first ^ first >> 15) * 0x9E3779B1 + word) % 2**32
+    return first
+
+
+def test_flows_whose_addresses_fold_alike_are_told_apart():
+    client, server = bytes.fromhex("fd00" + 13 * "00" + "02"), bytes.fromhex("20010db8" + 11 * "00" + "01")
+    other = server[:8] + b"\x01" + server[9:12]
+    other += np.uint32((fold(server) - fold(other + bytes(4))) % 2**32).tobytes()
+    assert fold(other) == fold(server)
+    datagrams = [
+        bytes.fromhex("6000000000081140") + client + end + bytes.fromhex("04d200350008") + bytes(2)
+        for end in (server, server, other, server)
+    ]
+    for prefix in ("fd00::/16", ""):
+        with loaded(features="F0", client=prefix) as probe:
+            clock = [(live_clock(SECOND, 0), slice(0, 4))]
+            replayed = probe.feed(frames_of(packets_from(datagrams)), clock)
+        assert replayed.skipped["clash"] == 1
+        assert replayed.counters["accounted"] == 3
+        assert replayed.unaccounted == 0
+        (record,) = replayed.results
+        assert record["row"][0] == 3
+        key = record["result"]["key"]
+        assert (key["client"].tobytes(), key["server"].tobytes()) == (client, server)
+        assert key["ports"].tolist() == [1234, 53]
 
 
 def test_raw_ip_devices():

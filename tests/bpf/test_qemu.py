@@ -14,13 +14,24 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmark.corpora.embedded import load
 from benchmark.errors import Unsupported
+from benchmark.probe import Probe
+from benchmark.quality.features import extract_flows
+from benchmark.quality.names import feature_names
+from benchmark.verdicts import agreement, judge
 from bpf.agent.answer import AgentError, read_facts
 from bpf.agent.script import Relocation, Script
+from bpf.build import object_path
+from bpf.elf import read_object
+from bpf.models import trees
+from bpf.replay import tailor
 from bpf.routers.guest import Guest, open_guest
-from bpf.routers.qemu_arm64 import MACHINE
+from bpf.routers.qemu_arm64 import MACHINE, build
+from bpf.routers.replay_script import ReplayScript
 from tests.bpf.machine_code import ARRAY, COUNT, COUNT_MAP, PASS, SCHED_CLS, count_and_stamp
 
 pytestmark = pytest.mark.slow
@@ -76,6 +87,30 @@ def test_three_boots_count_the_same_instructions(guest: Guest) -> None:
     passing, counting = (struct.unpack("<3I", boots[0][place]) for place in (2, 3))
     # The lookup is inlined by the kernel: some twenty instructions, not none and not hundreds.
     assert 5 < min(counting) - min(passing) < 100
+
+
+def test_three_boots_of_the_probe_count_the_same_instructions(guest: Guest) -> None:
+    """The probe of record, F4 with ten trees at tc, on real traffic: within its bounds, and equal to the reference."""
+    trace = load({"name": "streaming", "limit": 1}, ROOT).test[0]
+    rows = extract_flows(trace, "F4").values.astype(np.int64)
+    classes = np.digitize(rows[:, 3], np.quantile(rows[:, 3], [0.3, 0.6])).astype(float)
+    model = trees.build({"trees": 10}).fit(rows, classes, feature_names("F4"), True, 0)
+    result = build({"boots": 3}).run(Probe("forest", "F4", "tc", "libbpf", "rung", model), [trace])
+    replayed = result.notes["added_insns_replayed"]
+    assert len(replayed) == 3
+    assert len(set(replayed)) == 1
+    assert 0 < result.figures["added_insns"] <= 600
+    assert result.figures["map_bytes"] <= 2 * 1024 * 1024
+    assert result.figures["unaccounted"] == 0
+    assert agreement(judge(model, [trace], "F4"), result.verdicts) == 1
+
+
+@pytest.mark.parametrize("hooks", [("tc", "xdp"), ("socket", "socket")])
+def test_the_largest_feature_set_loads_at_every_hook(guest: Guest, hooks: tuple[str, str]) -> None:
+    script = ReplayScript(tailor(read_object(object_path("F5", "bpfel")), b"", ""), *hooks)
+    sizes = script.sizes(guest.run(script.script).answers)
+    assert sizes["jited_bytes"] > 0
+    assert sizes["verified_insns"] < 1_000_000
 
 
 def test_programs_are_translated_to_machine_code(guest: Guest) -> None:

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.harness.machine import boot_id
 from benchmark.metric import Score
-from benchmark.record import Record, close_record, open_record, score_facts
+from benchmark.record import Record, boot_id, close_record, open_record, score_facts
+from leaderboard.board import build_board
 from leaderboard.records import state_of
-from leaderboard.table import group_rows, render
+from leaderboard.table import render
 from tests.houses import ROOT
 
 
@@ -42,13 +42,18 @@ def show(*words):
     )
 
 
+def rows_of(records):
+    (arena,) = build_board(records).arenas
+    return arena.rows
+
+
 def test_rows_are_ordered_best_first_and_seeds_are_joined():
-    rows = group_rows([record("markov", 0, 0.5), record("gpt", 0, 0.8), record("gpt", 1, 0.9), record("real", 0, None)])
+    rows = rows_of([record("markov", 0, 0.5), record("gpt", 0, 0.8), record("gpt", 1, 0.9), record("real", 0, None)])
     assert [(row.name, len(row.records)) for row in rows] == [("gpt", 2), ("markov", 1), ("real", 1)]
 
 
 def test_the_interval_over_seeds_is_students():
-    rows = group_rows([record("gpt", seed, value) for seed, value in enumerate((0.7, 0.8, 0.9))])
+    rows = rows_of([record("gpt", seed, value) for seed, value in enumerate((0.7, 0.8, 0.9))])
     mean, low, high = rows[0].interval("downstream.rung.skill_kept")
     # t(0.975, 2 degrees of freedom) = 4.3027, standard error = 0.1 / sqrt(3)
     assert mean == pytest.approx(0.8)
@@ -60,7 +65,7 @@ def test_with_values_by_trace_the_interval_covers_seeds_and_traces():
     twins = [record("gpt", seed, 0.5) for seed in (0, 1)]
     for twin in twins:
         twin.per_trace = {"downstream.rung.skill_kept": {f"t{number}": number % 2 for number in range(16)}}
-    mean, low, high = group_rows(twins)[0].interval("downstream.rung.skill_kept")
+    mean, low, high = rows_of(twins)[0].interval("downstream.rung.skill_kept")
     assert mean == pytest.approx(0.5)
     # The mean of 16 coins has a standard error of 1/8.
     assert 0.5 - 0.3 < low < 0.5 - 0.15
@@ -68,11 +73,11 @@ def test_with_values_by_trace_the_interval_covers_seeds_and_traces():
 
 
 def test_one_seed_shows_its_own_interval():
-    assert "0.80 [0.70, 0.90]" in render([record("gpt", 0, 0.8)])
+    assert "0.80 [0.70, 0.90]" in render(build_board([record("gpt", 0, 0.8)]))
 
 
 def test_budgets_are_tables_of_their_own():
-    text = render([record("gpt", 0, 0.8), record("gpt", 1, 0.1, budget="smoke")])
+    text = render(build_board([record("gpt", 0, 0.8), record("gpt", 1, 0.1, budget="smoke")]))
     assert "budget=default" in text
     assert "budget=smoke" in text
 
@@ -86,7 +91,7 @@ def test_a_rebuilt_method_is_under_trained_until_it_beats_independent_draws():
 
     floor = with_c2st("independent", 0.9)
     for value, part in ((0.95, "under-trained"), (0.9, "under-trained"), (0.8, "")):
-        rows = group_rows([floor, with_c2st("netdiffusion", value, rebuilds="a paper")])
+        rows = rows_of([floor, with_c2st("netdiffusion", value, rebuilds="a paper")])
         assert {row.name: row.part for row in rows} == {"independent": "floor", "netdiffusion": part}
 
 

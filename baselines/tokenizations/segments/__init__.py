@@ -2,9 +2,10 @@
 
 A sequence is transport, round trip, then segments, then the end. RTP, where nothing asks, is cut into seconds.
 Kept exactly: the number of packets, their directions, common sizes. Lost: other sizes within their class, gaps
-within their bin (``baselines.parts.learnt_symbols``), the time of a request that waited within a thirty-second of
-an octave of its wait, the round trip within half an octave, all flows but the largest. A request keeps to its side
-of the 50 ms that make an opening, as far as the packets before it have left it room.
+within their bin (``baselines.parts.learnt_symbols``) and a sixteenth of an octave of their segment's rate, the time
+of a request that waited within a thirty-second of an octave of its wait, the round trip within half an octave, all
+flows but the largest. A request keeps to its side of the 50 ms that make an opening, as far as the packets before it
+have left it room. What a writer writes keeps to its headers besides: packets that are late are hurried.
 
 ``alphabet`` says what tokens there are and ``vocabulary`` numbers them; ``cuts`` finds the headers of a trace and
 ``laying_out`` its tokens; ``state`` is what each token changes, ``playing`` turns tokens into packets,
@@ -25,7 +26,7 @@ from safetensors.numpy import load_file, save_file
 
 from baselines.parts.asked import DELAYS, asked_of, delay_level
 from baselines.parts.learnt_symbols import PacketSymbols, fastest, learn_symbols
-from baselines.parts.sketches import TRANSPORTS, find_openings, gaps_of
+from baselines.parts.sketches import TRANSPORTS, gaps_of
 from baselines.tokenizations.segments.alphabet import (
     COLUMNS,
     CYCLE,
@@ -42,13 +43,13 @@ from baselines.tokenizations.segments.alphabet import (
     trip_bin,
     trip_in,
 )
-from baselines.tokenizations.segments.cuts import find_headers
+from baselines.tokenizations.segments.cuts import Headers, find_headers
 from baselines.tokenizations.segments.header_fitting import fit_headers
 from baselines.tokenizations.segments.header_model import FIELDS, HeaderModel
 from baselines.tokenizations.segments.laying_out import Course, HeaderTokens, lay_out
 from baselines.tokenizations.segments.playing import replay
 from baselines.tokenizations.segments.script import Script
-from baselines.tokenizations.segments.state import REALS, TRIP_BIN, WAY, WHOLES
+from baselines.tokenizations.segments.state import REALS, TRIP_BIN, WAY, WHOLES, tell_gaps
 from baselines.tokenizations.segments.vocabulary import first_tokens, make_grammar, make_lexicon, name_tokens
 from baselines.tokenizations.segments.writer import SegmentWriter
 from benchmark.method import Grammar, IntArray, Vocabulary
@@ -86,13 +87,14 @@ class Segments:
         self._fastest = fastest(traces)
         self._applications = tuple(sorted({trace.condition.application for trace in traces}))
         sketches = [sketch_of(trace) for trace in traces]
-        opens = [find_openings(sketch) for sketch in sketches]
+        cuts = [find_headers(sketch, trace.condition) for sketch, trace in zip(sketches, traces, strict=True)]
+        opens = [own for _, _, own in cuts]
         up, payload, gap, opening = (
             np.concatenate([np.zeros(0, np.int64), *parts])
             for parts in (
                 [sketch.up for sketch in sketches],
                 [sketch.payload for sketch in sketches],
-                [gaps_of(sketch) for sketch in sketches],
+                [told_gaps(sketch, *cut) for sketch, cut in zip(sketches, cuts, strict=True)],
                 opens,
             )
         )
@@ -106,7 +108,7 @@ class Segments:
         transports = np.full((len(self._applications) + 1, len(TRANSPORTS)), 1e-3)
         trips = np.zeros((len(self._applications) + 1, DELAYS, TRIPS))
         found = []
-        for trace, sketch in zip(traces, sketches, strict=True):
+        for trace, sketch, (headers, _, _) in zip(traces, sketches, cuts, strict=True):
             application = self._applications.index(trace.condition.application)
             way = TRANSPORTS.index(sketch.transport)
             self._seen[way, self._tokens(sketch, trace.condition)[0]] = True
@@ -114,7 +116,7 @@ class Segments:
                 transports[row, way] += 1
                 for level in {0, delay_level(asked_of(trace.condition).delay)}:
                     trips[row, level, trip_bin(sketch.round_trip / NANOSECONDS)] += 1
-            found.append((application, find_headers(sketch, trace.condition)[0]))
+            found.append((application, headers))
         present = self._seen.any(axis=1)
         transports[:, ~present] = 0
         self._shares = (
@@ -240,7 +242,8 @@ class Segments:
         header_at[at] = np.arange(len(at))
         waited = np.zeros(len(sketch), bool)
         waited[at[1:]] = headers.cycle[:-1] > 0
-        symbols, payload = self._symbols(sketch, opens, waited), sketch.payload.astype(np.int64)
+        gaps = told_gaps(sketch, headers, at, opens)
+        symbols, payload = self._symbols(sketch, gaps, opens, waited), sketch.payload.astype(np.int64)
         opener = [
             script.first[TRANSPORT] + TRANSPORTS.index(sketch.transport),
             script.first[TRIP] + trip_bin(sketch.round_trip / NANOSECONDS),
@@ -261,15 +264,24 @@ class Segments:
         columns[-1] = columns[-2]
         return tokens, columns
 
-    def _symbols(self, sketch: Sketch, opens: NDArray[np.bool_], waited: NDArray[np.bool_]) -> IntArray:
+    def _symbols(self, sketch: Sketch, gap: IntArray, opens: NDArray[np.bool_], waited: NDArray[np.bool_]) -> IntArray:
         """Token of each packet, int64 [n]; waited: bool [n], openings whose time their header says."""
-        first, gap = self._script.first, gaps_of(sketch)
+        first = self._script.first
         symbols = first[QUIET] + self._plain.encode(sketch.up, sketch.payload, gap)
         chosen = np.flatnonzero(opens)
         opening = self._opening.encode(sketch.up[chosen], sketch.payload[chosen], gap[chosen])
         later = first[OPEN_LATER] + self._opening.classes[opening]
         symbols[chosen] = np.where(waited[chosen], later, first[OPEN_NOW] + opening)
         return symbols
+
+
+def told_gaps(sketch: Sketch, headers: Headers, at: IntArray, opens: NDArray[np.bool_]) -> IntArray:
+    """Return the gap before each packet in ns, in segments as it would be at the usual rate; int64 [n]."""
+    marks = np.zeros(len(sketch), np.int64)
+    marks[at] = 1
+    speed = np.where(opens, 0.0, np.concatenate([[0.0], headers.rate])[np.cumsum(marks)])
+    told = tell_gaps(gaps_of(sketch) / NANOSECONDS, speed, TRANSPORTS.index(sketch.transport))
+    return np.asarray(told * NANOSECONDS, np.int64)
 
 
 def _smooth(counts: NDArray[np.float64]) -> NDArray[np.float64]:

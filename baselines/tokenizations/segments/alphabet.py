@@ -14,10 +14,12 @@ from baselines.parts.sketches import TRANSPORTS
 RTP = TRANSPORTS.index("rtp")
 TRIPS = 28
 TRIP_FLOOR = -12.0  # log2 of seconds; two bins an octave from 0.24 ms to 4 s
-PER_OCTAVE = 4  # bins of size and rate
+PER_OCTAVE = 4  # bins of size
+RATE_PER_OCTAVE, RATES_SEEN = 16, 4  # bins of rate, of which a network sees so many as one
 CYCLE_PER_OCTAVE = 32
 SIZE_FLOOR, RATE_FLOOR, CYCLE_FLOOR = 4.0, 4.0, -6.0  # log2 of bytes, bytes/s, seconds
-SIZES, RATES, CYCLES = 1 + 24 * PER_OCTAVE, 1 + 24 * PER_OCTAVE, 1 + 14 * CYCLE_PER_OCTAVE
+SIZES, RATES, CYCLES = 1 + 24 * PER_OCTAVE, 1 + 24 * RATE_PER_OCTAVE, 1 + 14 * CYCLE_PER_OCTAVE
+USUAL_RATE = 2.0**18  # bytes/s, at which a gap in a segment is told as it is; see ``state.tell_gap``
 
 # What a token is; one bit each in the set of what may follow.
 # SHORT: large enough for a request over TCP only.
@@ -30,7 +32,7 @@ LEFTS, RUNS = 48, 16
 COLUMNS = (
     ("rung", RUNGS),
     ("size", SIZES),
-    ("rate", RATES),
+    ("rate", 1 + (RATES - 1) // RATES_SEEN),
     ("left", LEFTS),
     ("lag", len(LAGS) + 1),
     ("kind", 3 * len(TRANSPORTS)),

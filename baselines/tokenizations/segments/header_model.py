@@ -20,6 +20,7 @@ from baselines.tokenizations.segments.alphabet import (
     CYCLES,
     PER_OCTAVE,
     RATE_FLOOR,
+    RATE_PER_OCTAVE,
     RATES,
     SIZE_FLOOR,
     SIZES,
@@ -29,7 +30,7 @@ from baselines.tokenizations.segments.alphabet import (
 # Name, log2 of the floor, bins an octave, bins, parts of the mixture.
 FIELDS = (
     ("size", SIZE_FLOOR, PER_OCTAVE, SIZES, 5),
-    ("rate", RATE_FLOOR, PER_OCTAVE, RATES, 3),
+    ("rate", RATE_FLOOR, RATE_PER_OCTAVE, RATES, 3),
     ("cycle", CYCLE_FLOOR, CYCLE_PER_OCTAVE, CYCLES, 4),
 )
 MIDDLE = {"size": 16.0, "rate": 18.0, "cycle": 1.0}  # log2, about which the parts are spread

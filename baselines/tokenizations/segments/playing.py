@@ -13,16 +13,20 @@ from baselines.tokenizations.segments.alphabet import (
     CYCLE,
     CYCLE_FLOOR,
     CYCLE_PER_OCTAVE,
+    OPEN_LATER,
+    OPEN_NOW,
     PER_OCTAVE,
     QUIET,
     RATE,
     RATE_FLOOR,
+    RATE_PER_OCTAVE,
     SIZE,
     SIZE_FLOOR,
 )
 from baselines.tokenizations.segments.state import (
     allowed,
     describe,
+    heed_gap,
     take_header,
     take_packet,
     time_of,
@@ -49,7 +53,7 @@ def header_value(kind: int, place: int, uniform: float) -> float:
     if place == 0 or kind < SIZE or kind > CYCLE:
         return 0.0
     floor = SIZE_FLOOR if kind == SIZE else RATE_FLOOR if kind == RATE else CYCLE_FLOOR
-    per = CYCLE_PER_OCTAVE if kind == CYCLE else PER_OCTAVE
+    per = CYCLE_PER_OCTAVE if kind == CYCLE else RATE_PER_OCTAVE if kind == RATE else PER_OCTAVE
     return float(2.0 ** (floor + (place - 1 + uniform) / per))
 
 
@@ -74,6 +78,8 @@ def push_token(token: int, draw: Any, real: Any, whole: Any, lexicon: Any, out: 
         take_header(real, whole, kind, place, header_value(kind, place, draw[0]))
         return
     gap = 10.0 ** (quantile(lexicon.gaps[token], draw[0]) - 9.0)
+    if kind != OPEN_NOW and kind != OPEN_LATER:
+        gap = heed_gap(gap, real, whole)
     payload = int(np.rint(quantile(lexicon.sizes[token], draw[1])))
     now = time_of(real, whole, kind, gap)
     out[0] = int(now * 1e9)

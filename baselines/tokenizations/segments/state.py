@@ -25,6 +25,7 @@ from baselines.tokenizations.segments.alphabet import (
     OPEN_NOW,
     QUIET,
     RATE,
+    RATES_SEEN,
     REQUEST,
     RTP,
     RUNS,
@@ -32,10 +33,14 @@ from baselines.tokenizations.segments.alphabet import (
     SIZE,
     TRANSPORT,
     TRIP,
+    USUAL_RATE,
 )
 from benchmark.trace import NANOSECONDS
 
 DONE_SHARE, OVER_SHARE = 0.92, 1.06
+_LATENESS, _LATE, _FASTEST = 0.05, 0.05, 2.0
+_PAUSE, _PAUSED = 0.3, 100.0  # seconds from which a gap is a pause, and how much longer it is told
+_FULL = 1448.0  # bytes of a full packet
 _TAIL = 256  # packets after which an overdue segment may only end
 TCP = TRANSPORTS.index("tcp")
 _SPACING, _SLICE = REQUEST_SPACING / NANOSECONDS, SLICE / NANOSECONDS
@@ -44,8 +49,8 @@ _SPACING, _SLICE = REQUEST_SPACING / NANOSECONDS, SLICE / NANOSECONDS
 START, TRIPPING, FIRST, SIZING, RATING, CYCLING, PACKETS, ENDED = range(8)
 # Columns of the real and the whole numbers that a row keeps.
 OPENED, TARGET, SPEED, WAIT, GOT, NOW = range(6)
-PHASE, WAY, SIZE_BIN, RATE_BIN, LATER, TAIL, TRIP_BIN, RUN, LAST_RUN, OLDER_RUN = range(10)
-REALS, WHOLES = 6, 10
+PHASE, WAY, SIZE_BIN, RATE_BIN, LATER, TAIL, TRIP_BIN, RUN, LAST_RUN, OLDER_RUN, LED = range(11)
+REALS, WHOLES = 6, 11
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -59,7 +64,7 @@ def describe(real: Any, whole: Any, asked: Any, out: Any) -> None:
         end = max(end, real[OPENED] + real[TARGET] / speed)
     out[0] = at_moment(asked.rungs, asked.window, end + asked.began) + 1
     out[1] = whole[SIZE_BIN]
-    out[2] = whole[RATE_BIN]
+    out[2] = (whole[RATE_BIN] + RATES_SEEN - 1) // RATES_SEEN
     left = real[TARGET] - real[GOT]
     if left > 0:
         out[3] = min(3 + int(2 * np.log2(1 + left / 64)), LEFTS - 1)
@@ -179,9 +184,62 @@ def take_packet(real: Any, whole: Any, kind: int, up: bool, payload: int, now: f
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def tell_gap(gap: float, speed: float, way: int) -> float:
+    """Return a gap, seconds, as a segment of rate ``speed`` tells it: as it would be at the usual rate.
+
+    The path paces a segment's packets, so that one gap, told by what its rate would bring meanwhile, serves all rates.
+    A pause is the same at any rate; it is told far above all other gaps.
+    """
+    if speed <= 0 or way == RTP:
+        return gap
+    return gap * _PAUSED if gap >= _PAUSE else gap * speed / USUAL_RATE
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def tell_gaps(gaps: Any, speeds: Any, way: int) -> Any:
+    """Tell many gaps, each of a segment of its own rate; 0 where it is in none."""
+    told = np.zeros(len(gaps))
+    for i in range(len(gaps)):
+        told[i] = tell_gap(gaps[i], speeds[i], way)
+    return told
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def heed_gap(told: float, real: Any, whole: Any) -> float:
+    """Return the gap, seconds, that ``tell_gap`` told of; a led row shortens it where it is behind its header's rate.
+
+    Each gap is drawn for itself, and what they lack adds up; nothing is slowed down, since pauses are real.
+    """
+    speed = real[SPEED]
+    if speed <= 0 or whole[WAY] == RTP:
+        return told
+    if told >= _PAUSE * _PAUSED:
+        return told / _PAUSED
+    late = 0.0
+    if whole[LED] and real[GOT] < real[TARGET]:
+        lag = (real[NOW] - real[OPENED]) - real[GOT] / speed
+        late = min(max(lag / (_LATENESS * (real[TARGET] / speed) + _LATE), 0.0), 1.0)
+    return float(told * USUAL_RATE / speed * _FASTEST**-late)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _latest(real: Any, whole: Any, gap: float) -> float:
+    """Return when the next packet must pass if the header is to be kept: data by its end, what follows by the next."""
+    if whole[WAY] == RTP:
+        return real[NOW] + gap
+    if real[SPEED] > 0 and real[GOT] < real[TARGET]:
+        return max(real[NOW], real[OPENED] + real[TARGET] / real[SPEED]) + _FULL / real[SPEED]
+    if whole[LATER] > 0:
+        return real[OPENED] + real[WAIT]
+    return real[NOW] + min(gap, _PAUSE)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def time_of(real: Any, whole: Any, kind: int, gap: float) -> float:
     """Return when the next packet passes, seconds: after its gap, as far as openings and requests allow."""
     now = real[NOW] + gap
+    if whole[LED]:
+        now = min(now, max(real[NOW], _latest(real, whole, gap)))
     spaced = real[OPENED] + _SPACING
     if kind == OPEN_LATER:
         return max(real[NOW] + 1e-6, real[OPENED] + real[WAIT])

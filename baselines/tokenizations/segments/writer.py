@@ -28,6 +28,7 @@ from baselines.tokenizations.segments.playing import allow_rows, describe_rows, 
 from baselines.tokenizations.segments.script import Script
 from baselines.tokenizations.segments.state import (
     ENDED,
+    LED,
     NOW,
     PHASE,
     RATING,
@@ -59,6 +60,7 @@ class SegmentWriter:
         self._real = np.zeros((count, REALS))
         self._whole = np.zeros((count, WHOLES), np.int64)
         self._whole[:, WAY] = -1
+        self._whole[:, LED] = 1
         self._applications = np.array([script.number(c.application) for c in conditions], np.int64)
         self._wanted = [asked_of(condition) for condition in conditions]
         self._asked = stack(self._wanted)

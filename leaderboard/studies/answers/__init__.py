@@ -1,0 +1,1 @@
+"""The project's questions, answered from whatever records there are; one file a question."""

@@ -1,0 +1,153 @@
+"""What a generator must be told: schemes of conditioning against skill, adherence and the counterfactual."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from leaderboard.board import Board
+from leaderboard.studies import missing
+from leaderboard.studies.comparison import stand, verdict
+from leaderboard.studies.evidence import Entry, Evidence, gather_evidence
+from leaderboard.studies.measures import ADHERENCE, GAP, LABELS, MEASURES, ORDERED, OVER, RUNG, kept
+from leaderboard.studies.page import DASH, Page, Section, name_of, table
+from leaderboard.studies.pictures import Panel, Picture, Point
+from leaderboard.studies.provenance import reasons, results, told_by
+
+AXES = ("conditioning",)
+# From the least that is told to the most; what else there is comes after.
+SCHEMES = ("none", "application", "quality", "trajectory", "network", "all")
+OBEYING = (ADHERENCE, ORDERED, GAP)
+
+
+def write(board: Board, name: str, folder: str) -> Page:
+    """Write the page."""
+    evidence = gather_evidence(board, AXES)
+    evidence = replace(evidence, entries=ordered(evidence.entries))
+    return Page(
+        "Conditioning",
+        told_by(evidence, f"python -m leaderboard study {name}", folder),
+        [skills(evidence), obedience(evidence), over_none(evidence), guidance(evidence),
+         missing.write(name, evidence.records, evidence.left_out)],
+    )  # fmt: skip
+
+
+def ordered(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Name entries by scheme, and by guidance and dropout where they are on; sort by scheme, then by these."""
+    named = [Entry(_name(entry), entry.row) for entry in entries]
+    clear = [
+        entry if [one.name for one in named].count(entry.name) == 1 else Entry(entry.row.name, entry.row)
+        for entry in named
+    ]
+    return tuple(sorted(clear, key=lambda entry: (_place(entry), _number(entry, "guidance", 1.0), entry.name)))
+
+
+def skills(evidence: Evidence) -> Section:
+    """Skill kept of each label."""
+    section = Section("Skill kept", "What must a generator be told for its traffic to teach?")
+    if not evidence.entries:
+        section.lacks.append("The records have no method that is told anything.")
+        return section
+    labels = [label for label in LABELS if any(entry.scores(kept(label)) for entry in evidence.entries)]
+    section.answer = " ".join(verdict(evidence.entries, MEASURES[kept(label)], "scheme") for label in labels or LABELS)
+    metrics = (RUNG, OVER, *(kept(label) for label in labels if label != "rung"))
+    section.blocks.append(results([*evidence.entries, *evidence.references], metrics, "told"))
+    section.blocks += reasons(evidence.entries)
+    return section
+
+
+def obedience(evidence: Evidence) -> Section:
+    """Whether what is asked for comes: adherence and the counterfactual."""
+    section = Section("Obedience", "Does traffic show what was asked for, and more where more is asked?")
+    for metric in OBEYING:
+        if not any(entry.scores(metric) for entry in evidence.entries):
+            section.lacks.append(f"No record has {metric}.")
+    known = [metric for metric in OBEYING if any(entry.scores(metric) for entry in evidence.entries)]
+    if not known:
+        return section
+    section.answer = " ".join(verdict(evidence.entries, MEASURES[metric], "scheme") for metric in known)
+    section.blocks.append(results([*evidence.entries, *evidence.references], known, "told"))
+    section.blocks.append(
+        "*Adherence* is the share of windows in which a model trained on real traffic sees the rung that was asked "
+        "for; who isn't told the rung is right by chance alone. *Ordered* is the share of pairs, sampled from one seed "
+        "for low and for high quality, that the model puts in that order; by chance it is a half. *Gap* is how far "
+        "apart it sees them, over the widest that real traffic shows."
+    )
+    panels = [
+        Panel(
+            MEASURES[metric],
+            {
+                entry.name: [Point(float(place), found)]
+                for place, entry in enumerate(evidence.entries)
+                if (found := entry.interval(metric))
+            },
+            "schemes, as in the table",
+            joined=False,
+            logarithmic=False,
+        )
+        for metric in (RUNG, *known[:2])
+    ]
+    section.pictures.append(Picture("study-conditioning", "skill and obedience of each scheme", panels))
+    return section
+
+
+def over_none(evidence: Evidence) -> Section:
+    """What being told adds over being told nothing but the duration."""
+    section = Section("Over being told nothing", "What does each scheme add over the duration alone?")
+    metrics = [metric for metric in (RUNG, *OBEYING) if any(entry.scores(metric) for entry in evidence.entries)]
+    standings = {metric: stand(evidence.entries, MEASURES[metric]) for metric in metrics}
+    base = next((entry for entry in evidence.entries if entry.name == "none"), None)
+    if base is None or not any(("none", entry.name) in standing.gaps for standing in standings.values()
+                               for entry in evidence.entries):  # fmt: skip
+        section.lacks.append("There is no scheme to be paired with `conditioning=none` on three seeds.")
+        return section
+    rows = []
+    for entry in evidence.entries:
+        if entry is not base:
+            cells = []
+            for metric, standing in standings.items():
+                gap = standing.gaps.get((entry.name, base.name))
+                mark = "" if gap is None or gap.told else ", can't be told"
+                cells.append(DASH if gap is None else gap.text(MEASURES[metric].form) + mark)
+            rows.append([entry.name, *cells])
+    section.blocks.append(table(["told", *(MEASURES[metric].heading for metric in metrics)], rows))
+    return section
+
+
+def guidance(evidence: Evidence) -> Section:
+    """What going beyond the condition does, where it was swept."""
+    section = Section("Guidance", "Does sampling beyond the condition help?")
+    groups: dict[str, list[Entry]] = {}
+    for entry in evidence.entries:
+        groups.setdefault(entry.row.axes.get("conditioning", ""), []).append(entry)
+    swept = {name: own for name, own in groups.items() if len({_number(one, "guidance", 1.0) for one in own}) > 1}
+    if not swept:
+        section.lacks.append(
+            "No record has guidance swept; `python run.py -m generator=gpt seed=0,1,2 conditioning=trajectory "
+            "conditioning.dropout=0.1 conditioning.guidance=1,1.5,2,3` does that."
+        )
+    for name, own in swept.items():
+        sentences = [verdict(own, MEASURES[metric], "scale") for metric in (RUNG, ADHERENCE, GAP)]
+        section.blocks += [f"Of {name_of(name)}: " + " ".join(sentences), results(own, (RUNG, *OBEYING), "told")]
+    return section
+
+
+def _name(entry: Entry) -> str:
+    parts = [entry.row.axes.get("conditioning", "")]
+    parts += [
+        f"{name} {value:g}"
+        for name, usual in (("guidance", 1.0), ("dropout", 0.0))
+        if (value := _number(entry, name, usual)) != usual
+    ]
+    return ", ".join(parts)
+
+
+def _number(entry: Entry, name: str, usual: float) -> float:
+    value: Any = entry.setting("conditioning", name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else usual
+
+
+def _place(entry: Entry) -> int:
+    scheme = entry.row.axes.get("conditioning", "")
+    return SCHEMES.index(scheme) if scheme in SCHEMES else len(SCHEMES)

@@ -1,0 +1,144 @@
+"""Which way of writing packets as tokens wins, by how much, and what a packet costs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leaderboard.board import Board
+from leaderboard.studies import missing
+from leaderboard.studies.comparison import stand, verdict
+from leaderboard.studies.evidence import Entry, Evidence, gather_evidence
+from leaderboard.studies.measures import (
+    C2ST,
+    FIT,
+    MEASURES,
+    OVER,
+    PARAMETERS,
+    RUNG,
+    SPEED,
+    TIMING,
+    TOKENS,
+    VALID,
+)
+from leaderboard.studies.page import Page, Section, name_of, plural, table
+from leaderboard.studies.pictures import Panel, Picture, Point
+from leaderboard.studies.provenance import reasons, results, told_by
+
+AXES = ("tokenization",)
+JUDGED = (RUNG, TIMING, C2ST)
+
+
+def write(board: Board, name: str, folder: str) -> Page:
+    """Write the page."""
+    evidence = gather_evidence(board, AXES)
+    return Page(
+        "Tokenizations",
+        told_by(evidence, f"python -m leaderboard study {name}", folder),
+        [winners(evidence), gaps(evidence), costs(evidence), losses(evidence),
+         missing.write(name, evidence.records, evidence.left_out)],
+    )  # fmt: skip
+
+
+def winners(evidence: Evidence) -> Section:
+    """Which wins, by each figure that ranks methods."""
+    section = Section("Which wins", "One network, trained alike: which tokenization makes the better traffic?")
+    entries = evidence.entries
+    if not entries:
+        section.lacks.append("The records have no method that uses a tokenization.")
+        return section
+    section.answer = " ".join(verdict(entries, MEASURES[metric], "tokenization") for metric in JUDGED)
+    metrics = (RUNG, OVER, TIMING, C2ST, VALID)
+    section.blocks.append(results([*entries, *evidence.references], metrics, "tokenization"))
+    section.blocks += reasons(entries)
+    section.pictures += picture(entries, evidence)
+    return section
+
+
+def gaps(evidence: Evidence) -> Section:
+    """By how much: every tokenization against the best by each figure."""
+    section = Section("By how much", "How far is each from the best mean, paired?")
+    for metric in JUDGED:
+        figure = MEASURES[metric]
+        standing = stand(evidence.entries, figure)
+        if len(standing.entries) < 2:
+            section.lacks.append(f"By {figure.title} there are no two tokenizations on three seeds to be paired.")
+            continue
+        best = standing.best
+        rows = [
+            [entry.name, gap.text(figure.form), "behind" if gap.told else "can't be told"]
+            for entry in standing.entries
+            if entry is not best
+            for gap in [standing.gaps[entry.name, best.name]]
+        ]
+        section.blocks.append(table([f"{figure.heading} less that of {best.name}", "difference", "verdict"], rows))
+    return section
+
+
+def costs(evidence: Evidence) -> Section:
+    """What a packet costs in each."""
+    section = Section("What it costs", "How many tokens does a packet take, and how long do fit and sampling?")
+    known = [entry for entry in evidence.entries if entry.scores(TOKENS) is not None]
+    if not known:
+        section.lacks.append("No record says how many tokens a packet takes (cost.tokens_per_packet).")
+        return section
+    sentences = [_range(known, TOKENS, "A packet takes", "tokens"), _range(known, SPEED, "Sampling makes", "packets/s")]
+    section.answer = " ".join(filter(None, sentences))
+    section.blocks.append(results(known, (TOKENS, SPEED, FIT, PARAMETERS), "tokenization"))
+    return section
+
+
+def losses(evidence: Evidence) -> Section:
+    """What each tokenization doesn't keep, where its records say so."""
+    section = Section("What each loses", "What of a packet doesn't come back?")
+    rows = [[entry.name, "; ".join(told)] for entry in evidence.entries if (told := _loses(entry))]
+    silent = [entry for entry in evidence.entries if not _loses(entry)]
+    if rows:
+        section.blocks.append(table(["tokenization", "loses"], rows))
+    if silent:
+        section.lacks.append(
+            f"The records of {plural(len(silent), 'tokenization')} don't say what is lost; their files in "
+            "`baselines/tokenizations` do."
+        )
+    return section
+
+
+def picture(entries: Sequence[Entry], evidence: Evidence) -> list[Picture]:
+    """Rung kept and timing against tokens a packet, a point a tokenization."""
+    panels = []
+    for metric in (RUNG, TIMING):
+        curves = {
+            entry.name: [Point(tokens.mean, measured)]
+            for entry in entries
+            if (tokens := entry.interval(TOKENS)) and tokens.mean > 0 and (measured := entry.interval(metric))
+        }
+        lines = {
+            method: found.mean
+            for method in ("independent", "real")
+            if (reference := evidence.reference(method)) and (found := reference.interval(metric))
+        }
+        panels.append(Panel(MEASURES[metric], curves, "tokens a packet", joined=False, lines=lines))
+    if not any(panel.curves for panel in panels):
+        return []
+    return [Picture("study-tokenization", "rung kept and timing against tokens a packet", panels)]
+
+
+def _range(entries: Sequence[Entry], metric: str, what: str, unit: str) -> str:
+    found = [(interval.mean, entry.name) for entry in entries if (interval := entry.interval(metric))]
+    if not found:
+        return ""
+    figure = MEASURES[metric]
+    low, high = min(found), max(found)
+    if figure.text(low[0]) == figure.text(high[0]):
+        return f"{what} {figure.text(low[0])} {unit} in {'each' if len(found) > 1 else name_of(low[1])}."
+    return (
+        f"{what} from {figure.text(low[0])} {unit} ({name_of(low[1])}) to {figure.text(high[0])} ({name_of(high[1])})."
+    )
+
+
+def _loses(entry: Entry) -> list[str]:
+    for record in entry.row.records:
+        for part in (record.figures, record.notes):
+            told = part.get("loses")
+            if isinstance(told, list) and told and all(isinstance(one, str) for one in told):
+                return told
+    return []

@@ -20,8 +20,9 @@ KEPT = "downstream.rung.skill_kept"
 def records(tmp_path_factory):
     """Records of all references on the embedded corpus."""
     rooms = Rooms(ROOT, tmp_path_factory.mktemp("controls"))
+    configs = {name: compose(f"generator={name}") for name in REFERENCES}
     # As many traces as the training split has, so that its photocopy is the split itself.
-    configs = {name: compose(f"generator={name}", "budget.traces=null") for name in REFERENCES}
+    configs["resample"] = compose("generator=resample", "budget.traces=null")
 
     def run(name):
         against = None if name == "independent" else configs["independent"]
@@ -56,7 +57,8 @@ def test_real_traffic_and_its_copies_are_at_the_top(records):
     for name in ("independent", "markov", "two_level"):
         for top in ("resample", "real"):
             assert difference(records, name, top).interval[0] <= 0, f"{name} is surely better than {top}"
-    assert records["resample"].value(KEPT) == max(record.value(KEPT) for record in records.values())
+    # The training split itself teaches what the training split teaches, but for times cut to the microsecond.
+    assert records["resample"].value(KEPT) == pytest.approx(1, abs=0.03)
 
 
 @pytest.mark.parametrize(

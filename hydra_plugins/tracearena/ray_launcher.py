@@ -45,7 +45,7 @@ class RayLauncher(Launcher):
         assert self.config is not None
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        ray, console = self._connect(), Console(stderr=True)
+        ray, console = self._connect(), Console(stderr=True, soft_wrap=True)
         shared = ray.put((self.hydra_context, self.config, self.task_function, Singleton.get_state()))
         task = ray.remote(_run).options(**self.task)
         jobs = {

@@ -40,6 +40,9 @@ def _key(record: Record) -> Key:
         "dataset": {name: value for name, value in record.config.get("dataset", {}).items() if name != "path"},
         "budget": record.config.get("budget", {}),
     }
+    # Tuning scores on validation, whose scores say nothing beside those on the test split.
+    if record.config.get("scored_on", "test") != "test":
+        settings["scored_on"] = record.config["scored_on"]
     return Key(
         record.choices.get("dataset", ""), record.choices.get("budget", ""), digest(settings),
         record.corpus.get("name", ""), record.corpus.get("digest", ""), tuple(sorted(record.metric_versions.items())),
@@ -96,7 +99,7 @@ def _difference(here: Key, there: Key) -> str:
             "traces differ"
         )
     if here.setting != there.setting:
-        reasons.append("the settings of the dataset or the budget differ under the same names")
+        reasons.append("the settings of the dataset or the budget, or the split scored on, differ under the same names")
     ours, theirs = dict(here.versions), dict(there.versions)
     for family in sorted(ours.keys() | theirs.keys()):
         if ours.get(family) != theirs.get(family):

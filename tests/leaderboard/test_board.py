@@ -200,3 +200,12 @@ def test_the_smallest_gap_that_shows_is_one_that_does_show():
     gap = only(board).resolvable[KEPT]
     found = build_board([*seeds("good", 0.6 + 1.5 * gap, spread=0.2), *seeds("fair", 0.6, spread=0.2)])
     assert [each.ranks[KEPT] for each in only(found).rows] == [(1, 1), (2, 2)]
+
+
+def test_scores_on_validation_stand_in_an_arena_of_their_own():
+    tuned = seeds("hmm")
+    for one in tuned:
+        one.config["scored_on"] = "validation"
+    board = build_board([*seeds("gpt"), *tuned])
+    assert [{row.name for row in arena.rows} for arena in board.arenas] in ([{"gpt"}, {"hmm"}], [{"hmm"}, {"gpt"}])
+    assert "split scored on" in board.arenas[0].apart[0].sentence

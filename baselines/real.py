@@ -7,11 +7,13 @@ are any.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from baselines.parts.kept_traces import KeptTraces, unlikeness
+from baselines.parts.kept_traces import KeptTraces
 from benchmark.corpus import Corpus
 from benchmark.errors import CorpusError
 from benchmark.method import Budget, Log, Method
@@ -33,14 +35,11 @@ class RealTraces(KeptTraces):
         self.traces = list(corpus.validation)
         log.report("fit", 1, 1, traces=float(len(self.traces)))
 
-    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
-        """Yield one validation trace a condition, in order, with its own labels."""
-        random = np.random.default_rng(seed)
-        used = np.zeros(len(self.traces))
-        for number, condition in enumerate(conditions):
-            far = np.array([unlikeness(condition, trace.condition) for trace in self.traces])
-            foreign = np.array([trace.condition.application != condition.application for trace in self.traces])
-            chosen = int(np.lexsort((random.random(len(far)), far, used, foreign))[0])
-            used[chosen] += 1
-            trace = self.traces[chosen]
-            yield Trace(f"synthetic-{number:04d}", trace.packets, trace.condition, trace.client)
+    def order(self, asked: Condition, far: NDArray[np.float64], used: NDArray[np.float64]) -> Sequence[NDArray[Any]]:
+        """Those of the application first, of these the least used, then the nearest."""
+        foreign = np.array([trace.condition.application != asked.application for trace in self.traces])
+        return far, used, foreign
+
+    def told(self, asked: Condition, chosen: Trace) -> Condition:
+        """Say what the trace is."""
+        return chosen.condition

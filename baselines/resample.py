@@ -6,11 +6,13 @@ captured: its packets, its endpoints, its times, all its flows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from baselines.parts.kept_traces import KeptTraces, unlikeness
+from baselines.parts.kept_traces import KeptTraces
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Log, Method
 from benchmark.trace import Condition, Trace
@@ -29,13 +31,10 @@ class Photocopier(KeptTraces):
         self.traces = list(corpus.train)
         log.report("fit", 1, 1, traces=float(len(self.traces)))
 
-    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
-        """Yield one training trace a condition, in order; equally near ones take turns."""
-        random = np.random.default_rng(seed)
-        used = np.zeros(len(self.traces))
-        for number, condition in enumerate(conditions):
-            far = np.array([unlikeness(condition, trace.condition) for trace in self.traces])
-            chosen = int(np.lexsort((random.random(len(far)), used, far))[0])
-            used[chosen] += 1
-            trace = self.traces[chosen]
-            yield Trace(f"synthetic-{number:04d}", trace.packets, condition, trace.client)
+    def order(self, asked: Condition, far: NDArray[np.float64], used: NDArray[np.float64]) -> Sequence[NDArray[Any]]:
+        """Nearest first; equally near ones take turns."""
+        return used, far
+
+    def told(self, asked: Condition, chosen: Trace) -> Condition:
+        """Claim what was asked for."""
+        return asked

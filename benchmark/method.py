@@ -14,6 +14,7 @@ from benchmark.corpus import Corpus
 from benchmark.trace import Condition, Trace
 
 IntArray = NDArray[np.int64]
+RESUMED = "fit resumed"
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,20 @@ class Log:
     """Where a generator says how far it is: ``log.report("fit", 10, 500, loss=1.2)``.
 
     Steps done of a total, with figures; shown as progress, kept as the learning curve, mirrored to wandb.
+    keep: a folder that outlives a killed fit; one that left its state there may go on from it, and a finished fit's
+    folder is removed. It is the same fit's alone: same code, data, settings and seed. None where nothing can be kept.
     """
 
     write: Callable[[Mapping[str, Any]], None]
+    keep: Path | None = None
 
     def report(self, what: str, done: int, total: int, **figures: float) -> None:
         """Report ``done`` steps of ``total``, with any figures measured on the way."""
         self.write({"what": what, "done": done, "total": total, **figures})
+
+    def resume(self, done: int, total: int, seconds: float) -> None:
+        """Report that a fit goes on from ``keep``, after ``seconds`` of work there, which count as its own."""
+        self.write({"what": RESUMED, "done": done, "total": total, "seconds": seconds})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -18,8 +19,8 @@ if TYPE_CHECKING:  # a record holds scores as plain facts, and needn't load what
 SCHEMA = 1
 STATUSES = ("ok", "failed", "timeout", "skipped", "unsupported")
 DIED = "died: the run ended before its record was finished"
-# Fields that records from before there were any may lack.
-LATER = ("probe",)
+# Fields that records from before there were any may lack, and what they stand for there.
+LATER: dict[str, Any] = {"probe": {}, "curve": {}, "violation": ""}
 # Blanks that a record starts with, so that a later, longer one can be written in place on a full disk.
 PADDING = 16_384
 
@@ -40,7 +41,10 @@ class Record:
     floors: metric to the value of real training traces in the place of synthetic ones.
     per_trace: metric to {trace: raw value}. metric_versions: family to version.
     corpus: {"name", "digest"}. code: {"revision", "dirty"}. packages, machine: see ``benchmark.harness.machine``.
-    figures: numbers of the method itself, such as parameters. notes: what a reader should know, such as "stitched".
+    figures: numbers of the method itself, such as parameters. curve: what the fit reported on its way, by what and by
+    name, such as {"fit": {"step": [60, 120], "loss": [3.1, 2.7]}}.
+    violation: the first protocol violation of the samples in words, "" where none was found.
+    notes: what a reader should know, such as "stitched".
     probe: empty where there is none; else what ran on the router: "task", "model" (sizes, options chosen on validation,
     quantisation), "figures" and "reasons" (see ``benchmark.probe``), "notes" of the router, and "predictions", a digest
     of every label and score by flow and window, equal where two routers say the same.
@@ -68,6 +72,8 @@ class Record:
     packages: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    curve: dict[str, Any] = field(default_factory=dict)
+    violation: str = ""
     notes: dict[str, Any] = field(default_factory=dict)
     probe: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
@@ -129,8 +135,8 @@ def read_record(path: Path) -> Record:
         raise RecordError(f"{path}: a record is a JSON object")
     if content.get("schema") != SCHEMA:
         raise RecordError(f"{path}: schema is {content.get('schema')!r}, this code reads {SCHEMA}")
-    for name in LATER:
-        content.setdefault(name, {})
+    for name, nothing in LATER.items():
+        content.setdefault(name, copy.copy(nothing))
     for known in fields(Record):
         if known.name not in content:
             raise RecordError(f"{path}: field '{known.name}' is missing")

@@ -29,7 +29,7 @@ from benchmark.synthesis.sketch import largest_flow
 from benchmark.trace import Condition, Trace
 
 _SHAPE = ("layers", "width", "heads", "keys", "inner")
-_PLAN = ("steps", "batch_tokens", "learning_rate", "weight_decay", "noise")
+_PLAN = ("steps", "batch_tokens", "learning_rate", "weight_decay", "noise", "patience")
 _CONDITION = ("application", "rung", "stall", "link", "loss")
 
 

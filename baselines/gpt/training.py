@@ -1,20 +1,34 @@
-"""A plain training loop: random crops of the training sequences, AdamW, a cosine, the best state on validation."""
+"""A plain training loop: random crops of the training sequences, a cosine, the best state on validation.
+
+It goes on from where it was killed, stops when validation no longer gains, computes in bfloat16 on a GPU, and spreads
+its rows over the GPUs that there are (``processes``). One process on one machine gives one result by one seed.
+"""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from baselines.gpt.checkpoint import State, read_checkpoint, write_checkpoint
+from baselines.gpt.crops import draw_crops, hide_conditions
 from baselines.gpt.model import Network
+from baselines.gpt.optimiser import Optimiser
 from benchmark.method import IntArray, Log
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 _IGNORED = -100
-_STARTS = 0.15  # share of the crops that are the start of a trace
+_CHECKS = 10  # on validation, evenly over the steps
+Sequences = Sequence[tuple[IntArray, IntArray]]
 
 
 @dataclass(frozen=True)
@@ -22,119 +36,189 @@ class Plan:
     """How long and how to train. condition_columns: those hidden together at the rate ``dropout``.
 
     noise: the share of token embeddings hidden, so that the state is not forgotten for the context.
+    patience: checks on validation, of ten, without a gain after which training stops; 0 is never.
+    seconds: a guard on the time that all runs of one training take together.
     """
 
     steps: int = 600
     batch_tokens: int = 2048
-    learning_rate: float = 3e-3
+    learning_rate: float = 0.01
     weight_decay: float = 0.05
     context: int = 256
     noise: float = 0.0
+    patience: int = 5
     dropout: float = 0.0
     condition_columns: tuple[int, ...] = ()
     seconds: float = 1e9
 
+    @property
+    def rows(self) -> int:
+        """Crops of a step."""
+        return max(1, self.batch_tokens // self.context)
 
-def train(
-    network: Network,
-    sequences: Sequence[tuple[IntArray, IntArray]],
-    validation: Sequence[tuple[IntArray, IntArray]],
-    plan: Plan,
-    seed: int,
-    log: Log,
-) -> float:
+    def rate(self, step: int) -> float:
+        """Share of the full learning rate at a step: a short rise, then a cosine down to a twentieth."""
+        warm = min(50, self.steps // 5 + 1)
+        return float(min((step + 1) / warm, 0.05 + 0.95 * (0.5 + 0.5 * np.cos(np.pi * step / self.steps))))
+
+
+def train(network: Network, sequences: Sequences, validation: Sequences, plan: Plan, seed: int, log: Log) -> float:
     """Train on sequences of tokens [n] and state columns [n, k]; leave the state that was best on validation.
 
-    Returns the best validation loss, nats a token (the training loss where there is no validation).
+    Goes on from ``log.keep`` if a training of this plan and seed was left there. Returns the best validation loss,
+    nats a token (the training loss where there is no validation).
     """
-    random = np.random.default_rng(seed)
-    device = network.head.weight.device
-    slot = torch.full((network.token.num_embeddings,), _IGNORED, dtype=torch.long, device=device)
-    slot[network.chosen] = torch.arange(len(network.chosen), device=device)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), plan.learning_rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay
-    )
-    warm = min(50, plan.steps // 5 + 1)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda step: min((step + 1) / warm, 0.05 + 0.95 * (0.5 + 0.5 * np.cos(np.pi * min(1, step / plan.steps)))),
-    )
-    rows = max(1, plan.batch_tokens // plan.context)
-    held = _crops(validation, 2 * rows, plan.context, np.random.default_rng(0))
-    began, best, state = time.monotonic(), float("inf"), None
-    every = max(1, plan.steps // 10)
-    for step in range(plan.steps):
-        tokens, columns = (part.to(device) for part in _crops(sequences, rows, plan.context, random))
-        columns = _hide(columns, plan, random)
+    from baselines.gpt.processes import count_processes, train_in_processes
+
+    processes = count_processes(plan.rows)
+    if processes > 1:
+        return train_in_processes(processes, network, sequences, validation, plan, seed, log)
+    return train_here(network, sequences, validation, plan, seed, log)
+
+
+def train_here(network: Network, sequences: Sequences, validation: Sequences, plan: Plan, seed: int, log: Log) -> float:
+    """Train in this process: all rows, or its share where it is one of several that were started together."""
+    # Loaded here, since it takes seconds that no other command should wait for.
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+
+    on_gpu = network.head.weight.is_cuda
+    with _deterministic(on_gpu):
+        accelerator = Accelerator(
+            cpu=not on_gpu,
+            mixed_precision="bf16" if on_gpu and torch.cuda.is_bf16_supported() else "no",
+            # Llama brings a table of its own tokens, which nothing here looks up.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+        return _Training(accelerator, network, sequences, validation, plan, seed, log).run()
+
+
+class _Training:
+    def __init__(
+        self, accelerator: Accelerator, network: Network, sequences: Sequences, validation: Sequences,
+        plan: Plan, seed: int, log: Log,
+    ) -> None:  # fmt: skip
+        self.accelerator, self.plan, self.log = accelerator, plan, log
+        self.network = network.to(accelerator.device)
+        self.sequences, self.validation = sequences, validation
+        self.device = accelerator.device
+        self.slot = torch.full((network.token.num_embeddings,), _IGNORED, dtype=torch.long, device=self.device)
+        self.slot[network.chosen] = torch.arange(len(network.chosen), device=self.device)
+        self.held = draw_crops(validation, 2 * plan.rows, plan.context, np.random.default_rng(0))
+        optimiser = Optimiser(network, plan.learning_rate, plan.weight_decay)
+        self.state = State(network, optimiser, np.random.default_rng(seed))
+        self.name = f"{replace(plan, seconds=0)} seed {seed}"
+        self.main = accelerator.is_main_process
+
+    def run(self) -> float:
+        """Take the steps that are left, and return the best loss."""
+        plan, every = self.plan, max(1, self.plan.steps // _CHECKS)
+        if self.log.keep and read_checkpoint(self.log.keep, self.state, self.name):
+            self._tell_again()
+        progress, network = self.state.progress, self.network
+        before, began = progress.seconds, time.monotonic()
+        model = self.accelerator.prepare_model(network)
+        try:
+            while progress.step < plan.steps and not progress.ended:
+                loss = self._step(model)
+                progress.step += 1
+                progress.seconds = before + time.monotonic() - began
+                late = self._any(progress.seconds > plan.seconds)
+                if progress.step % every == 0 or progress.step == plan.steps or late:
+                    self._check(loss, late)
+        finally:
+            self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        if self.state.best:
+            network.load_state_dict(self.state.best)
+        network.eval()
+        return progress.best
+
+    def _step(self, model: nn.Module) -> Tensor:
+        """Change the weights by one batch; return its loss, of this process's rows where there are several."""
+        plan, random, accelerator = self.plan, self.state.random, self.accelerator
+        # Every process draws the whole batch and takes its rows, so that their number changes no draw.
+        own = slice(accelerator.process_index, None, accelerator.num_processes)
+        tokens, columns = draw_crops(self.sequences, plan.rows, plan.context, random)
+        columns = hide_conditions(columns, plan.condition_columns, plan.dropout, random)
         kept = None
         if plan.noise:
-            kept = torch.tensor(random.random(tokens[:, :-1].shape) >= plan.noise, device=device).float()
-        network.train()
-        loss = _loss(network, tokens, columns, kept, slot)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        late = time.monotonic() - began > plan.seconds
-        if (step + 1) % every and step + 1 < plan.steps and not late:
-            continue
-        network.eval()
-        with torch.no_grad():
-            checked = _loss(network, *(part.to(device) for part in held), None, slot) if validation else loss
-        log.report("fit", step + 1, plan.steps, loss=float(loss.detach()), validation_loss=float(checked.detach()))
-        if float(checked.detach()) < best:
-            best, state = (
-                float(checked.detach()),
-                {k: v.detach().clone() for k, v in network.state_dict().items()},
-            )
-        if late:
-            log.report("fit stopped by its time limit", step + 1, plan.steps)
-            break
-    if state is not None:
-        network.load_state_dict(state)
-    network.eval()
-    return best
+            kept = torch.tensor(random.random(tokens[:, :-1].shape) >= plan.noise).float()[own].to(self.device)
+        model.train()
+        total, count = self._loss(model, tokens[own].to(self.device), columns[own].to(self.device), kept)
+        if accelerator.num_processes > 1:
+            # Gradients are averaged over processes; what's wanted is the mean over all tokens.
+            count = accelerator.reduce(count, "sum")
+            total = total * accelerator.num_processes
+        loss = total / count.clamp(min=1)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.state.optimiser.follow(plan.rate(self.state.progress.step))
+        self.state.optimiser.step()
+        return loss.detach()
+
+    def _check(self, loss: Tensor, late: bool) -> None:
+        """Look at validation; remember the best weights, decide whether to stop, and leave a checkpoint."""
+        progress, plan = self.state.progress, self.plan
+        loss = self.accelerator.reduce(loss, "mean")
+        checked = float(loss)
+        if self.validation:
+            self.network.eval()
+            with torch.no_grad():
+                total, count = self._loss(self.network, *(part.to(self.device) for part in self.held), None)
+            checked = float(total / count.clamp(min=1))
+        progress.curve.append({"step": progress.step, "loss": float(loss), "validation_loss": checked})
+        self._report("fit", loss=float(loss), validation_loss=checked)
+        progress.stale += 1
+        if checked < progress.best:
+            progress.best, progress.stale = checked, 0
+            self.state.best = {key: value.detach().clone() for key, value in self.network.state_dict().items()}
+        # A training loss is that of one batch, which says too little to stop for.
+        waited = bool(self.validation) and 0 < plan.patience <= progress.stale
+        if progress.step < plan.steps and late:
+            self._report("fit stopped by its time limit")
+        elif progress.step < plan.steps and waited:
+            self._report("fit stopped early", checks_without_gain=progress.stale)
+        progress.ended = self._any(late or waited)
+        if self.main and self.log.keep:
+            write_checkpoint(self.log.keep, self.state, self.name)
+
+    def _loss(self, model: nn.Module, tokens: Tensor, columns: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Cross-entropy summed over the tokens that the network has to choose, and their number."""
+        scores = model(tokens[:, :-1], columns[:, :-1], kept)
+        wanted = self.slot[tokens[:, 1:]].flatten()
+        total = nn.functional.cross_entropy(scores.flatten(0, 1), wanted, ignore_index=_IGNORED, reduction="sum")
+        return total, (wanted != _IGNORED).sum()
+
+    def _any(self, told: bool) -> bool:
+        """Whether any process was told so: all of them must stop at one step."""
+        if self.accelerator.num_processes == 1:
+            return told
+        return bool(self.accelerator.reduce(torch.tensor(float(told), device=self.device), "sum"))
+
+    def _report(self, what: str, **figures: float) -> None:
+        if self.main:
+            self.log.report(what, self.state.progress.step, self.plan.steps, **figures)
+
+    def _tell_again(self) -> None:
+        """Report what was reported before the training was killed, so that the curve is whole."""
+        progress = self.state.progress
+        if not self.main:
+            return
+        for row in progress.curve:
+            figures = {name: value for name, value in row.items() if name != "step"}
+            self.log.report("fit", int(row["step"]), self.plan.steps, **figures)
+        self.log.resume(progress.step, self.plan.steps, progress.seconds)
 
 
-def _loss(network: Network, tokens: Tensor, columns: Tensor, kept: Tensor | None, slot: Tensor) -> Tensor:
-    """Mean cross-entropy of the tokens that the network has to choose; 0 where a batch has none."""
-    scores = network(tokens[:, :-1], columns[:, :-1], kept)
-    wanted = slot[tokens[:, 1:]]
-    total = nn.functional.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=_IGNORED, reduction="sum")
-    return total / (wanted != _IGNORED).sum().clamp(min=1)
-
-
-def _hide(columns: Tensor, plan: Plan, random: np.random.Generator) -> Tensor:
-    """Hide the condition of some crops, for guidance at sampling (Ho and Salimans 2022)."""
-    if not plan.dropout or not plan.condition_columns:
-        return columns
-    hidden = torch.tensor(random.random(len(columns)) < plan.dropout, device=columns.device)
-    for column in plan.condition_columns:
-        columns[hidden, :, column] = 0
-    return columns
-
-
-def _crops(
-    sequences: Sequence[tuple[IntArray, IntArray]], rows: int, context: int, random: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Draw crops of ``context`` + 1 tokens, [rows, context + 1].
-
-    Traces are drawn by the root of their length, so that slow ones, which have as many windows, aren't drowned; a
-    share of the crops are the starts of traces, which differ from all that follows. A crop beyond a sequence's end is
-    filled with its last token, the end.
-    """
-    weights = np.sqrt([len(tokens) for tokens, _ in sequences])
-    width = context + 1
-    tokens = torch.zeros((rows, width), dtype=torch.long)
-    if not len(weights):
-        return tokens, torch.zeros((rows, width, 0), dtype=torch.long)
-    columns = torch.zeros((rows, width, sequences[0][1].shape[1]), dtype=torch.long)
-    for row, pick in enumerate(random.choice(len(sequences), rows, p=weights / weights.sum())):
-        source, state = sequences[pick]
-        start = 0 if random.random() < _STARTS else int(random.integers(max(1, len(source) - width + 1)))
-        own = source[start : start + width]
-        tokens[row, : len(own)] = torch.from_numpy(own)
-        tokens[row, len(own) :] = int(source[-1])
-        columns[row, : len(own)] = torch.from_numpy(state[start : start + width])
-    return tokens, columns
+@contextmanager
+def _deterministic(on_gpu: bool) -> Iterator[None]:
+    """Have a GPU add in one order, as a CPU's single thread does."""
+    if not on_gpu:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)

@@ -21,11 +21,13 @@ from baselines.hmm.baum_welch import FloatArray
 from baselines.hmm.packets import BINS, KINDS, GapBins, Phases, contexts_of, learn_gap_bins, learn_phases, log_gaps
 from baselines.hmm.segments import FREEZE, PACKET, Segments, find_segments, units_of
 from baselines.hmm.situations import Situations, learn_situations
-from baselines.hmm.writing import Law, Rows, Task, write_rows
-from baselines.parts.chains import Pools, draw_from, learn_pools
-from baselines.parts.classes import Example, read_examples
+from baselines.hmm.writing import Law, Task, write_rows
+from baselines.parts.chains import Pools, draw_from
+from baselines.parts.classes import read_examples
 from baselines.parts.fixed_symbols import kinds_of, learn_payloads
 from baselines.parts.openings import Openings
+from baselines.parts.requests import learn_requests
+from baselines.parts.rows import Rows
 from baselines.parts.sketch_sampler import SketchSampler
 from baselines.parts.sketches import REQUEST_SPACING, SLICE, gaps_of, request_bytes
 from baselines.parts.tables import Arrays
@@ -69,7 +71,7 @@ class HiddenMarkov(SketchSampler):
         applications = self.classes.applications
         found = [find_segments(example.sketch) for example in examples]
         self.payloads = learn_payloads(examples, applications)
-        self.requests = _learn_requests(examples, found, applications)
+        self.requests = learn_requests(examples, applications)
         self.openings = Openings.learn(examples)
         self.levels = {name: sorted(startup_seconds(traces, name)) for name in applications}
         log.report("fit", 0, 1 + len(applications))
@@ -182,16 +184,6 @@ def _classes_of(asked: Asked, found: Segments) -> NDArray[np.int64]:
     told = [asked.at(int(a), int(b)) for a, b in zip(found.opened, found.finished, strict=True)]
     tail = np.minimum(found.tail, _TAILS - 1)
     return np.column_stack([np.array(told, np.int64), tail, found.freeze > 0]).astype(np.int64)
-
-
-def _learn_requests(examples: Sequence[Example], found: Sequence[Segments], applications: Sequence[str]) -> Pools:
-    """Learn the payloads of the rows that open segments, by application, but for the first of all."""
-    keys, values = [], []
-    for example, segments in zip(examples, found, strict=True):
-        opening = segments.first[1:] if len(segments.first) > 1 else segments.first
-        keys.append(np.full(len(opening), applications.index(example.application)))
-        values.append(example.sketch.payload[opening].astype(np.int64))
-    return learn_pools(np.concatenate(keys), np.concatenate(values), len(applications))
 
 
 def _learn_packets(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.parts.sketches import SLICE, find_openings
+from baselines.parts.requests import opening_rows
 from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS
 
@@ -34,16 +34,6 @@ class Segments(NamedTuple):
     finished: NDArray[np.int64]
     tail: NDArray[np.int64]
     pause: NDArray[np.int64]
-
-
-def opening_rows(sketch: Sketch) -> NDArray[np.int64]:
-    """Return the rows that open segments: the first, and every later request; of a call, every second's first."""
-    if len(sketch) == 0:
-        return np.zeros(0, np.int64)
-    if sketch.transport == "rtp":
-        second = sketch.ts // SLICE
-        return np.unique(np.searchsorted(second, np.unique(second)))
-    return np.union1d([0], np.flatnonzero(find_openings(sketch))).astype(np.int64)
 
 
 def find_segments(sketch: Sketch) -> Segments:

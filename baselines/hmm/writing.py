@@ -6,54 +6,13 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from baselines.hmm.packets import BINS, Phases, draw_place
 from baselines.parts.chains import Pools
 from baselines.parts.fixed_symbols import SIZES, draw_payload
 from baselines.parts.sketches import REQUEST_SPACING
-from benchmark.synthesis.sketch import Sketch
 
-MOST_ROWS = 1_000_000
 _TRIES = 32
-
-
-class Page(NamedTuple):
-    """Room for the rows of a sketch, [MOST_ROWS]; last: int64 [2], the last large payload each way."""
-
-    ts: NDArray[np.int64]
-    up: NDArray[np.bool_]
-    payload: NDArray[np.int32]
-    last: NDArray[np.int64]
-
-
-class Rows:
-    """The rows of a growing sketch; ``count`` of the page are filled."""
-
-    def __init__(self) -> None:
-        nothing = np.zeros(MOST_ROWS, np.int64)
-        self.page = Page(nothing, nothing.astype(np.bool_), nothing.astype(np.int32), np.zeros(2, np.int64))
-        self.count = 0
-
-    @property
-    def full(self) -> bool:
-        """Tell whether there is no room for another row."""
-        return self.count >= MOST_ROWS
-
-    @property
-    def latest(self) -> int:
-        """When the last row passed, ns."""
-        return int(self.page.ts[self.count - 1])
-
-    def add(self, now: int, up: bool, payload: int) -> None:
-        """Add the row that opens a segment."""
-        self.page.ts[self.count], self.page.up[self.count], self.page.payload[self.count] = now, up, payload
-        self.count += 1
-
-    def sketch(self, transport: str, round_trip: int) -> Sketch:
-        """Return what was written."""
-        page, count = self.page, self.count
-        return Sketch(transport, page.ts[:count], page.up[:count], page.payload[:count], round_trip)
 
 
 class Law(NamedTuple):
@@ -87,7 +46,7 @@ class Task(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def write_rows(page: Any, count: int, law: Any, task: Any, now: int, random: Any) -> int:
+def write_rows(page: Any, count: int, law: Any, task: Any, now: Any, random: Any) -> int:
     """Add the rows that follow the opening one at ``now``; return the number of rows of the page.
 
     A row that would open a segment, or bring down more once all has come, is drawn again.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.parts.learnt_symbols import sketch_with
 from benchmark.method import IntArray
 from benchmark.synthesis.sketch import ROUND_TRIP, Sketch
 
@@ -17,7 +18,7 @@ class Batch:
     """Rows that leave as they end; what a row draws depends on its own seed alone.
 
     streams: of the rows still written. rows: int64 [rows], the place of each in the batch as it began.
-    packets: int64 [traces, room, 3], ns, up and payload. written: int64 [traces]. steps: draws so far.
+    packets: int64 [traces, room, 3], ns, up and size (``sizes_of``). written: int64 [traces]. steps: draws so far.
     """
 
     def __init__(self, seeds: Sequence[int]) -> None:
@@ -46,8 +47,8 @@ class Batch:
 
     def sketch(self, row: int, transport: str, round_trip: int = ROUND_TRIP) -> Sketch:
         """Return what a row of the batch as it began has written."""
-        ts, up, payload = self.packets[row, : self.written[row]].T
-        return Sketch(transport, ts, up > 0, payload.astype(np.int32), round_trip)
+        ts, up, sizes = self.packets[row, : self.written[row]].T
+        return sketch_with(transport, ts, up > 0, sizes, round_trip)
 
 
 def keep_rows(owner: object, names: Sequence[str], rows: IntArray) -> None:

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.storage.compact import read_traces, write_traces
 from benchmark.trace import Condition, Trace
 
 
-class KeptTraces:
+class KeptTraces(ABC):
     """A generator that keeps traces whole, with all their flows; ``fit`` sets ``traces``."""
 
     traces: Sequence[Trace]
+
+    @abstractmethod
+    def order(self, asked: Condition, far: NDArray[np.float64], used: NDArray[np.float64]) -> Sequence[NDArray[Any]]:
+        """Return what decides which trace is handed out, arrays [traces], the weightiest last; the least wins.
+
+        far: how unlike each trace is to what is asked for. used: how often each was handed out.
+        """
+
+    @abstractmethod
+    def told(self, asked: Condition, chosen: Trace) -> Condition:
+        """Return the condition that a trace is handed out with."""
+
+    def sample(self, conditions: Sequence[Condition], seed: int) -> Iterator[Trace]:
+        """Yield one of the traces a condition, in order; chance decides among equals."""
+        random = np.random.default_rng(seed)
+        used = np.zeros(len(self.traces))
+        for number, condition in enumerate(conditions):
+            far = np.array([unlikeness(condition, trace.condition) for trace in self.traces])
+            chosen = int(np.lexsort((random.random(len(far)), *self.order(condition, far, used)))[0])
+            used[chosen] += 1
+            trace = self.traces[chosen]
+            yield Trace(f"synthetic-{number:04d}", trace.packets, self.told(condition, trace), trace.client)
 
     def save(self, folder: Path) -> None:
         """Write the traces."""

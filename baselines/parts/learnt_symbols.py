@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.parts.sketches import REQUEST_BYTES, TCP_REQUEST_BYTES
-from benchmark.synthesis.sketch import largest_flow
+from benchmark.synthesis.sketch import ROUND_TRIP, Sketch, largest_flow
 from benchmark.trace import Trace
 
 LARGEST_PAYLOAD = 65535
+MOST_BLOCKS = 3
 _SIZE_EDGES = (
     *(0, 1, 24, 40, TCP_REQUEST_BYTES, REQUEST_BYTES, 80, 112),
     *(256, 512, 1024, 1200, 1280, 1449, LARGEST_PAYLOAD + 1),
@@ -32,14 +33,28 @@ _QUANTILES = 9
 _WIDE_SHARE = 0.03
 
 
+def sizes_of(sketch: Sketch) -> NDArray[np.int64]:
+    """Return the size of each row, int64 [n]: its payload; LARGEST_PAYLOAD + k for an acknowledgement of k blocks."""
+    return np.where(sketch.blocks > 0, LARGEST_PAYLOAD + sketch.blocks.astype(np.int64), sketch.payload)
+
+
+def sketch_with(
+    transport: str, ts: NDArray[np.int64], up: NDArray[np.bool_], sizes: NDArray[np.int64], round_trip: int = ROUND_TRIP
+) -> Sketch:
+    """Return the sketch whose rows have these sizes; see ``sizes_of``."""
+    blocks = np.maximum(sizes - LARGEST_PAYLOAD, 0)
+    payload = np.where(blocks > 0, 0, sizes).astype(np.int32)
+    return Sketch(transport, ts, up, payload, round_trip, blocks=blocks.astype(np.int8))
+
+
 @dataclass(frozen=True, eq=False)
 class PacketSymbols:
     """Size classes and, for each, bins of the gap to the packet before; symbol = first[class] + gap bin.
 
-    up: bool [c]. low, high: int64 [c], payload bytes of the class, high excluded.
+    up: bool [c]. low, high: int64 [c], sizes (``sizes_of``) of the class, high excluded.
     first: int64 [c + 1], the number of the class's first symbol.
     edges: float64 [symbols, 2], log10 ns. gaps: float64 [symbols, 9], quantiles of log10 gap within the bin.
-    sizes: float64 [c, 9], quantiles of the payload within the class.
+    sizes: float64 [c, 9], quantiles of the size within the class.
     """
 
     up: NDArray[np.bool_]
@@ -59,15 +74,19 @@ class PacketSymbols:
         return np.repeat(np.arange(len(self.up)), np.diff(self.first))
 
     def names(self) -> tuple[str, ...]:
-        """Name of each symbol: direction, payload range, upper gap in microseconds."""
+        """Name of each symbol: direction, payload range or SACK blocks, upper gap in microseconds."""
+        spans = [
+            f"{low}-{high - 1}" if low <= LARGEST_PAYLOAD else f"{low - LARGEST_PAYLOAD} blocks"
+            for low, high in zip(self.low, self.high, strict=True)
+        ]
         return tuple(
-            f"{'up' if self.up[c] else 'down'} {self.low[c]}-{self.high[c] - 1} <{10 ** (edge[1] - 3):.3g}us"
+            f"{'up' if self.up[c] else 'down'} {spans[c]} <{10 ** (edge[1] - 3):.3g}us"
             for c, edge in zip(self.classes, self.edges, strict=True)
         )
 
-    def encode(self, up: NDArray[np.bool_], payload: NDArray[Any], gap: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the symbol of each packet; gap in ns."""
-        bounded = np.clip(payload, 0, LARGEST_PAYLOAD)
+    def encode(self, up: NDArray[np.bool_], sizes: NDArray[Any], gap: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the symbol of each packet; gap in ns. Blocks that training never showed are left out."""
+        bounded = np.where(sizes < self.high.max(), np.maximum(sizes, 0), 0)
         found = np.zeros(len(up), np.int64)
         for way in (False, True):
             own = np.flatnonzero(self.up == way)
@@ -84,10 +103,10 @@ class PacketSymbols:
     def draw(
         self, symbols: NDArray[np.int64], uniforms: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Draw gap in ns and payload of each symbol from its quantiles; uniforms [n, 2]."""
+        """Draw gap in ns and size of each symbol from its quantiles; uniforms [n, 2]."""
         gap = 10.0 ** _interpolate(self.gaps[symbols], uniforms[:, 0])
-        payload = np.rint(_interpolate(self.sizes[self.classes[symbols]], uniforms[:, 1]))
-        return gap.astype(np.int64), payload.astype(np.int64)
+        sizes = np.rint(_interpolate(self.sizes[self.classes[symbols]], uniforms[:, 1]))
+        return gap.astype(np.int64), sizes.astype(np.int64)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything needed to build it again."""
@@ -101,7 +120,7 @@ class PacketSymbols:
 
 def learn_symbols(
     up: NDArray[np.bool_],
-    payload: NDArray[Any],
+    sizes: NDArray[Any],
     gap: NDArray[np.int64],
     bins: int = 48,
     common: float = 0.002,
@@ -112,19 +131,21 @@ def learn_symbols(
     bins: gap bins of the commonest classes. common: the share from which a size is a class of its own.
     requests: only packets up of TCP_REQUEST_BYTES and more need classes.
     """
-    payload = np.clip(payload, 0, LARGEST_PAYLOAD).astype(np.int64)
+    payload = np.clip(sizes, 0, LARGEST_PAYLOAD + MOST_BLOCKS).astype(np.int64)
     total = max(1, len(up))
     logs = np.log10(np.maximum(gap, 1))
-    ways, lows, highs, sizes, edges, gaps, counts = [], [], [], [], [], [], []
+    ways, lows, highs, spreads, edges, gaps, counts = [], [], [], [], [], [], []
     for way in (True,) if requests else (False, True):
         values = np.sort(payload[up == way])
         cuts = _size_cuts(values, total, common, TCP_REQUEST_BYTES if requests else 0)
+        most = int(values[-1]) if len(values) else 0
+        cuts += range(LARGEST_PAYLOAD + 2, most + 2)  # each number of blocks is a class of its own
         for low, high in pairwise(cuts):
             chosen = (up == way) & (payload >= low) & (payload < high)
             ways.append(way)
             lows.append(low)
             highs.append(high)
-            sizes.append(_quantiles(payload[chosen].astype(float), low, high - 1))
+            spreads.append(_quantiles(payload[chosen].astype(float), low, high - 1))
             share = chosen.sum() / total
             wanted = bins if share > _WIDE_SHARE else bins // 2 if share > common else 0
             own = _gap_edges(np.sort(logs[chosen]), wanted)
@@ -140,7 +161,7 @@ def learn_symbols(
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         np.concatenate(edges),
         np.concatenate(gaps),
-        np.stack(sizes),
+        np.stack(spreads),
     )
 
 
@@ -161,6 +182,7 @@ def _interpolate(points: NDArray[np.float64], uniforms: NDArray[np.float64]) -> 
 def _size_cuts(values: NDArray[np.int64], total: int, common: float, least: int) -> list[int]:
     """Cut payload sizes so that every common size is a class of its own and no class holds too much."""
     cuts = {edge for edge in _SIZE_EDGES if edge >= least}
+    values = values[: np.searchsorted(values, LARGEST_PAYLOAD, "right")]
     distinct, counts = np.unique(values, return_counts=True)
     for size in distinct[counts >= max(3, common * total)]:
         cuts |= {int(size), int(size) + 1}

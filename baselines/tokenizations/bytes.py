@@ -10,25 +10,21 @@ Exact: the number and order of packets, every captured byte up to ``slot``. All 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.parts.packet_clock import PacketClock, common_client, told_lengths
-from benchmark.capture.gather import gather
+from baselines.parts.clocked_packets import END, FIRST_CLOCK
+from baselines.parts.packet_slots import PacketSlots
 from benchmark.errors import ConfigError, nearest
-from benchmark.method import Grammar, IntArray, Vocabulary
-from benchmark.trace import NANOSECONDS, Condition, Labels, Packets, Trace
+from benchmark.method import Grammar, IntArray
+from benchmark.trace import Trace
 
-END, FIRST_CLOCK = 0, 1
 LAYOUTS = ("fixed", "ragged")
 PLACES = ("seen", "any")
-LARGEST_SLOT = 1500
 
 
 def build(options: Mapping[str, Any]) -> Bytes:
@@ -41,10 +37,10 @@ def build(options: Mapping[str, Any]) -> Bytes:
     return Bytes(**options)
 
 
-class Bytes:
+class Bytes(PacketSlots):
     """See the module."""
 
-    whole = True  # all packets of a trace are tokenized, not those of one flow alone
+    name = "bytes"
 
     def __init__(
         self,
@@ -58,49 +54,9 @@ class Bytes:
         for value, known in ((layout, LAYOUTS), (places, PLACES)):
             if value not in known:
                 raise ConfigError(f"bytes: '{value}' is none of {', '.join(known)}{nearest(value, known)}")
-        if not 1 <= slot <= LARGEST_SLOT:
-            raise ConfigError(f"bytes: slot must be from 1 to {LARGEST_SLOT}, not {slot}")
-        self._fixed, self._slot, self._learns = layout == "fixed", slot, places == "seen"
-        self.most_tokens = most_tokens
-        self._clock = PacketClock(timing, per_decade)
-        self._pad = FIRST_CLOCK + len(self._clock)
-        self._first = self._pad + 1
-        self._client = ""
-        self._seen = np.ones((slot, 256), np.bool_)
-        self._sizes = np.ones(slot + 1, np.bool_)
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The end, the clock's tokens, the padding, then the 256 bytes."""
-        return Vocabulary(("end", *self._clock.names(), "padding", *(f"byte {value:02x}" for value in range(256))))
-
-    @property
-    def loses(self) -> tuple[str, ...]:
-        """What doesn't come back."""
-        return (
-            f"captured bytes beyond the first {self._slot} of a packet",
-            "a packet's length where its IP header tells another",
-            "the link type",
-            self._clock.loses,
-        )
-
-    @property
-    def advance(self) -> NDArray[np.float64]:
-        """Seconds that each token stands for."""
-        seconds = np.zeros(self._first + 256)
-        seconds[FIRST_CLOCK : self._pad] = self._clock.advance
-        return seconds
-
-    def fit(self, traces: Sequence[Trace], seed: int) -> None:
-        """Learn the gaps, the client's prefix, and which bytes and sizes occur where."""
-        self._clock.fit(traces)
-        self._client = common_client(traces)
-        if not self._learns or not any(len(trace.packets) for trace in traces):
-            return
-        self._seen[:], self._sizes[:] = False, False
-        for trace in traces:
-            data, offsets = self._cut(trace.packets)
-            mark_places(data, offsets, self._seen, self._sizes)
+        super().__init__(slot, timing, per_decade, most_tokens, ahead=1)
+        self._pad = self._own
+        self._fixed, self._learns = layout == "fixed", places == "seen"
 
     def encode(self, trace: Trace) -> IntArray:
         """Return the token numbers of a trace, int64; fixed: [packets * (slot + 1) + 1]."""
@@ -115,40 +71,17 @@ class Bytes:
         tokens[-1] = END
         return tokens
 
-    def decode(self, tokens: IntArray) -> Trace:
-        """Return the trace that the tokens describe, whatever they are; what stands ahead of a packet is skipped."""
-        tokens = np.asarray(tokens, np.int64)
-        opens = (tokens >= FIRST_CLOCK) & (tokens < self._pad)
-        owner = np.cumsum(opens) - 1
-        held = (tokens >= self._first) & (owner >= 0)
-        sizes = np.bincount(owner[held], minlength=int(opens.sum()))
-        all_offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        whole = (tokens[held] - self._first).astype(np.uint8)
-        data, offsets = gather(whole, all_offsets[:-1], np.minimum(sizes, self._slot))
-        ts = self._clock.decode(tokens[opens] - FIRST_CLOCK)
-        packets = Packets(ts, told_lengths(data, offsets), data, offsets)
-        return decoded(Packets(self._clock.pace(packets), packets.length, data, offsets), self._client)
-
     def grammar(self) -> Grammar:
         """Legal sequences: a clock token, then bytes and, in a fixed layout, padding up to the slot's end.
 
         State 0 stands between packets; state 1 + p has p bytes of a packet; behind those the states of padding.
         """
-        slot, states = self._slot, 2 * self._slot + 3
-        legal = np.zeros((states, self._first + 256), np.bool_)
-        following = np.zeros(legal.shape, np.int32)
-        clock = slice(FIRST_CLOCK, self._pad)
-        opens = self._clock.seen if self._learns else True
-        legal[0, clock], legal[0, END] = opens, True
+        if not self._fixed:
+            return super().grammar()
+        slot = self._slot
+        legal, following = self._begin_grammar(2 * slot + 3)
         legal[1 : slot + 1, self._first :] = self._seen
         following[1 : slot + 1, self._first :] = np.arange(2, slot + 2)[:, None]
-        if not self._fixed:
-            legal[1 : slot + 2, clock] = self._sizes[:, None] & opens
-            legal[1 : slot + 2, END] = self._sizes
-            following[: slot + 2, clock] = 1
-            following[: slot + 2, END] = states - 1
-            return Grammar(legal, following)
-        following[0, clock], following[0, END] = 1, states - 1
         following[slot, self._first :] = 0
         legal[1 : slot + 1, self._pad] = self._sizes[:slot]
         padding = np.arange(slot + 2, 2 * slot + 2)
@@ -156,46 +89,22 @@ class Bytes:
         following[1 : slot + 1, self._pad] = following[padding, self._pad] = np.append(padding[1:], 0)
         return Grammar(legal, following)
 
-    def save(self, folder: Path) -> None:
-        """Write what was learnt."""
-        folder.mkdir(parents=True, exist_ok=True)
-        facts = {
-            "client": self._client,
-            "clock": self._clock.facts(),
-            "sizes": np.flatnonzero(self._sizes).tolist(),
-            "seen": [np.packbits(row).tobytes().hex() for row in self._seen],
-        }
-        (folder / "bytes.json").write_text(json.dumps(facts))
+    def _names(self) -> Iterable[str]:
+        return "padding", *(f"byte {value:02x}" for value in range(256))
 
-    def load(self, folder: Path) -> None:
-        """Read what ``save`` wrote."""
-        facts = json.loads((folder / "bytes.json").read_text())
-        self._client = str(facts["client"])
-        self._clock.recall(facts["clock"])
-        self._sizes[:] = False
-        self._sizes[facts["sizes"]] = True
-        rows = [np.frombuffer(bytes.fromhex(row), np.uint8) for row in facts["seen"]]
-        self._seen = np.unpackbits(np.stack(rows), axis=1).astype(np.bool_)
+    def _learn(self, traces: Sequence[Trace]) -> None:
+        if self._learns:
+            super()._learn(traces)
 
-    def _cut(self, packets: Packets) -> tuple[NDArray[np.uint8], IntArray]:
-        """Return the bytes of every packet, at most a slot of each, and their offsets."""
-        return gather(packets.data, packets.offsets[:-1], np.minimum(packets.captured, self._slot))
+    def _known_clock(self) -> NDArray[np.bool_]:
+        return self._clock.seen if self._learns else np.ones(len(self._clock), np.bool_)
 
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "seen": [np.packbits(row).tobytes().hex() for row in self._seen]}
 
-def decoded(packets: Packets, client: str) -> Trace:
-    """Return packets as a trace about whose labels nothing is known, one window long."""
-    seconds = float(packets.ts[-1]) / NANOSECONDS + 1 if len(packets) else 1.0
-    return Trace("decoded", packets, Condition("", seconds, seconds, Labels.unknown(1)), client)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def mark_places(data: Any, offsets: Any, seen: Any, sizes: Any) -> None:
-    """Note which bytes stand at which place, and which sizes occur."""
-    for i in range(len(offsets) - 1):
-        size = offsets[i + 1] - offsets[i]
-        sizes[size] = True
-        for k in range(size):
-            seen[k, data[offsets[i] + k]] = True
+    def _recall(self, facts: Mapping[str, Any]) -> None:
+        rows = [np.unpackbits(np.frombuffer(bytes.fromhex(row), np.uint8)) for row in facts["seen"]]
+        super()._recall({**facts, "seen": [np.flatnonzero(row) for row in rows]})
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

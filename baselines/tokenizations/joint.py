@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from baselines.parts.batch import Batch, keep_rows
-from baselines.parts.learnt_symbols import RUNAWAY, PacketSymbols, fastest, learn_symbols
+from baselines.parts.learnt_symbols import RUNAWAY, PacketSymbols, fastest, learn_symbols, sizes_of, sketch_with
 from baselines.parts.rungs import RUNGS, rungs_at
 from baselines.parts.sketches import TRANSPORTS, gaps_of
 from benchmark.method import Grammar, IntArray, Vocabulary
@@ -51,7 +51,7 @@ class Joint:
         nothing = np.zeros(0, np.int64)
         self._symbols = learn_symbols(
             np.concatenate([nothing > 0, *(sketch.up for sketch in sketches)]),
-            np.concatenate([nothing, *(sketch.payload for sketch in sketches)]),
+            np.concatenate([nothing, *(sizes_of(sketch) for sketch in sketches)]),
             np.concatenate([nothing, *(gaps_of(sketch) for sketch in sketches)]),
             self._gap_bins,
         )
@@ -104,9 +104,9 @@ class Joint:
         tokens = np.asarray(tokens, np.int64)
         ways = tokens[(tokens >= FIRST_TRANSPORT) & (tokens < FIRST_SYMBOL)] - FIRST_TRANSPORT
         symbols = tokens[tokens >= FIRST_SYMBOL] - FIRST_SYMBOL
-        gap, payload = self._symbols.draw(symbols, np.random.default_rng(0).random((len(symbols), 2)))
+        gap, sizes = self._symbols.draw(symbols, np.random.default_rng(0).random((len(symbols), 2)))
         ts = np.cumsum(gap)
-        sketch = Sketch(TRANSPORTS[ways[0]] if len(ways) else "tcp", ts, self.up[symbols], payload.astype(np.int32))
+        sketch = sketch_with(TRANSPORTS[ways[0]] if len(ways) else "tcp", ts, self.up[symbols], sizes)
         duration = (float(ts[-1]) / NANOSECONDS if len(ts) else 0.0) + 1.0
         return trace_of(sketch, Condition("", duration, duration, Labels.unknown(1)), "decoded", 0)
 
@@ -167,7 +167,7 @@ class Joint:
         return np.asarray(masks)
 
     def _tokens(self, sketch: Sketch) -> IntArray:
-        symbols = self._symbols.encode(sketch.up, sketch.payload, gaps_of(sketch))
+        symbols = self._symbols.encode(sketch.up, sizes_of(sketch), gaps_of(sketch))
         way = FIRST_TRANSPORT + TRANSPORTS.index(sketch.transport)
         return np.concatenate([[way], FIRST_SYMBOL + symbols, [END]]).astype(np.int64)
 
@@ -213,10 +213,10 @@ class JointWriter:
         batch, uniforms = self._batch, self._batch.draw()
         chosen = np.flatnonzero(tokens >= FIRST_SYMBOL)
         symbols = tokens[chosen] - FIRST_SYMBOL
-        gap, payload = self._owner.symbols.draw(symbols, uniforms[chosen])
+        gap, sizes = self._owner.symbols.draw(symbols, uniforms[chosen])
         self._now[chosen] += gap
         rows = batch.rows[chosen]
-        batch.packets[rows, batch.written[rows]] = np.stack([self._now[chosen], self._up[symbols], payload], 1)
+        batch.packets[rows, batch.written[rows]] = np.stack([self._now[chosen], self._up[symbols], sizes], 1)
         batch.written[rows] += 1
         return np.asarray(tokens == END)
 

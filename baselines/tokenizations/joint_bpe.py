@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from baselines.parts.acknowledgement_rule import AcknowledgementRule
-from baselines.parts.learnt_symbols import PacketSymbols, learn_symbols
+from baselines.parts.learnt_symbols import LARGEST_PAYLOAD, PacketSymbols, learn_symbols, sizes_of, sketch_with
 from baselines.parts.merges import apply_merges, learn_merges, spell_merges
 from baselines.parts.sketches import TCP_REQUEST_BYTES, TRANSPORTS, gaps_of
 from benchmark.errors import ConfigError, nearest
@@ -100,12 +100,13 @@ class JointBpe:
         nothing = np.zeros(0, np.int64)
         symbols = learn_symbols(
             np.concatenate([nothing > 0, *(sketch.up for sketch in sketches)]),
-            np.concatenate([nothing, *(sketch.payload for sketch in sketches)]),
+            np.concatenate([nothing, *(sizes_of(sketch) for sketch in sketches)]),
             np.concatenate([nothing, *(gaps_of(sketch) for sketch in sketches)]),
             self._gap_bins,
         )
-        numbers = [symbols.encode(sketch.up, sketch.payload, gaps_of(sketch)) for sketch in sketches]
-        request = (symbols.up & (symbols.high > TCP_REQUEST_BYTES))[symbols.classes]
+        numbers = [symbols.encode(sketch.up, sizes_of(sketch), gaps_of(sketch)) for sketch in sketches]
+        asking = (symbols.high > TCP_REQUEST_BYTES) & (symbols.low <= LARGEST_PAYLOAD)
+        request = (symbols.up & asking)[symbols.classes]
         self._take(symbols, learn_merges(numbers, len(symbols), self._merges, self._longest, request))
         self._seen = np.zeros((len(TRANSPORTS), len(self._members)), np.bool_)
         for sketch, own in zip(sketches, numbers, strict=True):
@@ -116,7 +117,7 @@ class JointBpe:
         sketch = sketch_of(trace)
         if self._rule:
             sketch = self._rule.remove(sketch)
-        numbers = self._symbols.encode(sketch.up, sketch.payload, gaps_of(sketch))
+        numbers = self._symbols.encode(sketch.up, sizes_of(sketch), gaps_of(sketch))
         way = FIRST_TRANSPORT + TRANSPORTS.index(sketch.transport)
         merged = apply_merges(numbers, self._pairs, len(self._symbols))
         return np.concatenate([[way], FIRST_SYMBOL + merged, [END]]).astype(np.int64)
@@ -174,7 +175,7 @@ class JointBpe:
         starts = np.concatenate([[0], np.cumsum(self._counts)])[held]
         inside = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
         symbols = self._spelt[np.repeat(starts, counts) + inside]
-        gaps, payload = self._symbols.draw(symbols, np.random.default_rng(abs(seed)).random((len(symbols), 2)))
+        gaps, sizes = self._symbols.draw(symbols, np.random.default_rng(abs(seed)).random((len(symbols), 2)))
         up = self._symbols.up[self._symbols.classes[symbols]]
-        sketch = Sketch(TRANSPORTS[ways[0]] if len(ways) else "tcp", np.cumsum(gaps), up, payload.astype(np.int32))
+        sketch = sketch_with(TRANSPORTS[ways[0]] if len(ways) else "tcp", np.cumsum(gaps), up, sizes)
         return self._rule.restore(sketch) if self._rule else sketch

@@ -10,24 +10,19 @@ IP header, where ``options`` show the blocks. Times as the clock's tokens say.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-from baselines.parts.packet_clock import PacketClock, common_client
-from baselines.tokenizations.bytes import decoded
+from baselines.parts.clocked_packets import END, FIRST_CLOCK, ClockedPackets, list_seen, mark_listed
 from benchmark.errors import ConfigError
-from benchmark.method import Grammar, IntArray, Vocabulary
+from benchmark.method import Grammar, IntArray
 from benchmark.nprint.decoding import decode
 from benchmark.nprint.encoding import encode_packets, parse_options
-from benchmark.trace import Packets, Trace, join_packets
+from benchmark.trace import Trace, join_packets
 
-END, FIRST_CLOCK = 0, 1
 GROUPS = (1, 2, 4, 8)
 MOST_BYTES = 512  # of a row: the grammar has a state for each group of bits
 _AT_ONCE = 4096  # rows of a matrix at a time: 4 MB and more
@@ -42,10 +37,10 @@ def build(options: Mapping[str, Any]) -> Nprint:
     return Nprint(**options)
 
 
-class Nprint:
+class Nprint(ClockedPackets):
     """See the module."""
 
-    whole = True  # all packets of a trace are tokenized, not those of one flow alone
+    name = "nprint"
 
     def __init__(
         self,
@@ -60,52 +55,15 @@ class Nprint:
         self._shown = parse_options(options)
         if self._shown.bytes > MOST_BYTES:
             raise ConfigError(f"nprint: '{options}' shows {self._shown.bytes} bytes, of at most {MOST_BYTES} a packet")
-        self.most_tokens = most_tokens
+        super().__init__(timing, per_decade, most_tokens)
+        self._rest, self._first = self._own, self._own + 1
         self._group, self._each = group, 8 // group
-        self._clock = PacketClock(timing, per_decade)
-        self._rest = FIRST_CLOCK + len(self._clock)
-        self._first = self._rest + 1
-        self._client = ""
         # Where each byte column's block ends.
         ends = np.zeros(self._shown.bytes, np.int64)
         for start, size in self._shown.blocks().values():
             ends[start : start + size] = start + size
         self._ends = ends
         self._seen = np.ones((self._shown.bytes * self._each, 1 + (1 << group)), np.bool_)
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The end, the clock's tokens, the rest of a block, then the values of a group of bits."""
-        values = (f"bits {value:0{self._group}b}" for value in range(1 << self._group))
-        return Vocabulary(("end", *self._clock.names(), "rest", *values))
-
-    @property
-    def loses(self) -> tuple[str, ...]:
-        """What doesn't come back."""
-        return (
-            "packets without a row: no TCP, UDP or ICMP right behind the IP header",
-            f"headers that '{' '.join(self._shown.arguments())}' doesn't show, and payload beyond it",
-            "a packet's length where its IP header tells another",
-            "the link type",
-            self._clock.loses,
-        )
-
-    @property
-    def advance(self) -> NDArray[np.float64]:
-        """Seconds that each token stands for."""
-        return np.concatenate([[0.0], self._clock.advance, np.zeros(1 + (1 << self._group))])
-
-    def fit(self, traces: Sequence[Trace], seed: int) -> None:
-        """Learn the gaps, the client's prefix, and which bits occur where."""
-        self._clock.fit(traces)
-        self._client = common_client(traces)
-        if not any(len(trace.packets) for trace in traces):
-            return
-        self._seen[:] = False
-        for trace in traces:
-            for start in range(0, len(trace.packets), _AT_ONCE):
-                matrix, _ = encode_packets(trace.packets.take(slice(start, start + _AT_ONCE)), self._shown)
-                _mark(matrix, self._ends, self._group, self._seen)
 
     def encode(self, trace: Trace) -> IntArray:
         """Return the token numbers of a trace, int64 [tokens]."""
@@ -126,8 +84,8 @@ class Nprint:
     def decode(self, tokens: IntArray) -> Trace:
         """Return the trace that the tokens describe, whatever they are; what stands ahead of a packet is skipped."""
         tokens = np.asarray(tokens, np.int64)
-        opens = np.flatnonzero((tokens >= FIRST_CLOCK) & (tokens < self._rest))
-        ts = self._clock.decode(tokens[opens] - FIRST_CLOCK)
+        opening, ts = self._read_clock(tokens)
+        opens = np.flatnonzero(opening)
         edges = np.append(opens, len(tokens))
         parts = []
         for start in range(0, len(opens), _AT_ONCE):
@@ -135,8 +93,7 @@ class Nprint:
             matrix = np.full((len(own) - 1, self._shown.columns), -1, np.int8)
             _read(tokens, own, self._ends, self._group, self._rest, matrix)
             parts.append(decode(matrix, self._shown, ts[start : start + len(matrix)]))
-        packets = join_packets(parts)
-        return decoded(Packets(self._clock.pace(packets), packets.length, packets.data, packets.offsets), self._client)
+        return self._pace(join_packets(parts))
 
     def grammar(self) -> Grammar:
         """Legal sequences: a clock token, then the groups of all blocks, each block's rest as one token.
@@ -144,10 +101,7 @@ class Nprint:
         State 0 stands between packets, state 1 + k ahead of group k; bits that training has shown in a group.
         """
         count = len(self._seen)
-        legal = np.zeros((count + 2, self._first + (1 << self._group)), np.bool_)
-        following = np.zeros(legal.shape, np.int32)
-        legal[0, END], legal[0, FIRST_CLOCK : self._rest] = True, self._clock.seen
-        following[0, FIRST_CLOCK : self._rest], following[0, END] = 1, count + 1
+        legal, following = self._begin_grammar(count + 2)
         legal[1:-1, self._rest :] = self._seen
         place = np.arange(count)
         legal[1:-1][place % self._each != 0, self._rest] = False
@@ -156,24 +110,29 @@ class Nprint:
         following[1:-1, self._rest] = np.where(ends < count, 1 + ends, 0)
         return Grammar(legal, following)
 
-    def save(self, folder: Path) -> None:
-        """Write what was learnt."""
-        folder.mkdir(parents=True, exist_ok=True)
-        facts = {
-            "client": self._client,
-            "clock": self._clock.facts(),
-            "seen": [np.flatnonzero(row).tolist() for row in self._seen],
-        }
-        (folder / "nprint.json").write_text(json.dumps(facts))
+    def _names(self) -> Iterable[str]:
+        """Return the rest of a block, then the values of a group of bits."""
+        return "rest", *(f"bits {value:0{self._group}b}" for value in range(1 << self._group))
 
-    def load(self, folder: Path) -> None:
-        """Read what ``save`` wrote."""
-        facts = json.loads((folder / "nprint.json").read_text())
-        self._client = str(facts["client"])
-        self._clock.recall(facts["clock"])
+    def _drops(self) -> tuple[str, ...]:
+        return (
+            "packets without a row: no TCP, UDP or ICMP right behind the IP header",
+            f"headers that '{' '.join(self._shown.arguments())}' doesn't show, and payload beyond it",
+        )
+
+    def _learn(self, traces: Sequence[Trace]) -> None:
+        """Learn which bits occur where."""
         self._seen[:] = False
-        for row, values in zip(self._seen, facts["seen"], strict=True):
-            row[values] = True
+        for trace in traces:
+            for start in range(0, len(trace.packets), _AT_ONCE):
+                matrix, _ = encode_packets(trace.packets.take(slice(start, start + _AT_ONCE)), self._shown)
+                _mark(matrix, self._ends, self._group, self._seen)
+
+    def _facts(self) -> dict[str, Any]:
+        return {"seen": list_seen(self._seen)}
+
+    def _recall(self, facts: Mapping[str, Any]) -> None:
+        mark_listed(self._seen, facts["seen"])
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

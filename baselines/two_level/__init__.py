@@ -19,14 +19,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.parts.chains import Chain, Pools, draw_from, learn_chain, learn_pools
+from baselines.parts.chains import Chain, Pools, draw_from, learn_chain
 from baselines.parts.classes import Example, read_examples, window_of
 from baselines.parts.fixed_symbols import SYMBOLS, first_request, learn_payloads, symbols_of
 from baselines.parts.openings import Openings
+from baselines.parts.requests import learn_requests
+from baselines.parts.rows import Rows
 from baselines.parts.sketch_sampler import SketchSampler
 from baselines.parts.tables import Arrays
 from baselines.two_level.header_pool import HeaderPool
-from baselines.two_level.segment_packets import OPEN, Law, Rows, add_segment, add_slice
+from baselines.two_level.segment_packets import OPEN, Law, add_segment, add_slice
 from baselines.two_level.segments import RATES, bin_rates, find_segments
 from benchmark.corpus import Corpus
 from benchmark.method import Budget, Log, Method
@@ -55,7 +57,7 @@ class TwoLevel(SketchSampler):
         self.headers = HeaderPool.learn(examples, applications)
         self.chain, self.keys = _learn_packets(examples, applications)
         self.payloads = learn_payloads(examples, applications)
-        self.requests = _learn_requests(examples, applications)
+        self.requests = learn_requests(examples, applications)
         self.openings = Openings.learn(examples)
         log.report("fit", 1, 1, headers=float(len(self.headers)))
 
@@ -65,13 +67,13 @@ class TwoLevel(SketchSampler):
         windows, window = self.classes.of_windows(condition), window_of(condition)
         application = int(self.classes.application_of()[windows[0]])
         request, end = first_request(opening.transport), round(condition.duration * NANOSECONDS)
-        rows, now, header = Rows(), opening.first, None
+        rows, now, header, state = Rows(), opening.first, None, OPEN
         while now < end and not rows.full:
             header = self.headers.draw(windows, window, application, header, now, self.jitter, random)
             key = self.keys[application, bin_rates(np.array([header.rate]))[0]]
             law = Law(self.chain.rows[key], self.chain.pools, self.payloads, application, request)
             if opening.transport == "rtp":
-                now = add_slice(rows, law, now, random)
+                now, state = add_slice(rows, law, now, state, random)
                 continue
             if rows.count:
                 rows.add(now, True, int(draw_from(self.requests, application, random)))
@@ -127,14 +129,3 @@ def _learn_packets(examples: Sequence[Example], applications: Sequence[str]) -> 
         chosen = common[np.argmin(np.abs(np.arange(RATES)[:, None] - common), axis=1)]
         nearest[application] = application * RATES + chosen
     return chain, nearest
-
-
-def _learn_requests(examples: Sequence[Example], applications: Sequence[str]) -> Pools:
-    """Learn the payloads of the rows that open segments, by application, but for the first of all."""
-    keys, values = [], []
-    for example in examples:
-        opening = find_segments(example.sketch).first
-        opening = opening[1:] if len(opening) > 1 else opening
-        keys.append(np.full(len(opening), applications.index(example.application)))
-        values.append(example.sketch.payload[opening].astype(np.int64))
-    return learn_pools(np.concatenate(keys), np.concatenate(values), len(applications))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numba
@@ -11,12 +10,11 @@ from numpy.typing import NDArray
 
 from baselines.parts.chains import Pools, draw_from
 from baselines.parts.fixed_symbols import GAPS, SIZES, SYMBOLS, draw_gap, draw_payload
+from baselines.parts.rows import Rows
 from baselines.parts.sketches import REQUEST_SPACING, SLICE
 from baselines.two_level.header_pool import Header
-from benchmark.synthesis.sketch import Sketch
 
 OPEN = SYMBOLS  # the state after the row that opens a segment
-MOST_ROWS = 1_000_000
 TRIES = 32
 STRETCH = 2.0  # the most that pacing slows packets down or speeds them up
 LATE = 2_000_000_000  # ns past four times the expected end, at which a segment is given up
@@ -36,50 +34,6 @@ class Law(NamedTuple):
     request: int
 
 
-class Page(NamedTuple):
-    """Room for the rows of a sketch, [MOST_ROWS]; last: int64 [2], the last large payload each way."""
-
-    ts: NDArray[np.int64]
-    up: NDArray[np.bool_]
-    payload: NDArray[np.int32]
-    last: NDArray[np.int64]
-
-
-def _new_page() -> Page:
-    ts, payload = np.zeros(MOST_ROWS, np.int64), np.zeros(MOST_ROWS, np.int32)
-    return Page(ts, np.zeros(MOST_ROWS, np.bool_), payload, np.zeros(2, np.int64))
-
-
-@dataclass
-class Rows:
-    """The rows of a growing sketch; ``count`` of the page are filled. state: of the packet chain."""
-
-    page: Page = field(default_factory=_new_page)
-    count: int = 0
-    state: int = OPEN
-
-    @property
-    def full(self) -> bool:
-        """Tell whether there is no room for another row."""
-        return self.count >= MOST_ROWS
-
-    @property
-    def latest(self) -> int:
-        """When the last row passed, ns."""
-        return int(self.page.ts[self.count - 1])
-
-    def add(self, now: int, up: bool, payload: int) -> None:
-        """Add the row that opens a segment."""
-        self.page.ts[self.count], self.page.up[self.count], self.page.payload[self.count] = now, up, payload
-        self.count += 1
-        self.state = OPEN
-
-    def sketch(self, transport: str, round_trip: int) -> Sketch:
-        """Return what was written."""
-        ts, up, payload = (column[: self.count] for column in self.page[:3])
-        return Sketch(transport, ts, up, payload, round_trip)
-
-
 def add_segment(rows: Rows, law: Law, header: Header, end: int, random: np.random.Generator) -> int:
     """Add the rows that follow the opening one; return when the next segment opens, ns."""
     opened, start = rows.latest, rows.count
@@ -90,10 +44,13 @@ def add_segment(rows: Rows, law: Law, header: Header, end: int, random: np.rando
     return max(rows.latest + header.pause, opened + REQUEST_SPACING)
 
 
-def add_slice(rows: Rows, law: Law, now: int, random: np.random.Generator) -> int:
-    """Add the rows of one second of a call, in which nothing is asked for; return where it ends, ns."""
-    rows.count, rows.state = _run(rows.page, rows.count, law, now, now + SLICE, rows.state, random)
-    return now + SLICE
+def add_slice(rows: Rows, law: Law, now: int, state: int, random: np.random.Generator) -> tuple[int, int]:
+    """Add the rows of one second of a call, in which nothing is asked for; return where it ends, ns.
+
+    state: of the packet chain, ``OPEN`` at first; it is returned too, for the next second.
+    """
+    rows.count, state = _run(rows.page, rows.count, law, now, now + SLICE, state, random)
+    return now + SLICE, state
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

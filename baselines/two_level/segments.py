@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.parts.sketches import SLICE, find_openings
+from baselines.parts.requests import opening_rows
+from baselines.parts.sketches import SLICE
 from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS
 
@@ -31,15 +32,6 @@ class Segments(NamedTuple):
     finished: NDArray[np.int64]
     tail: NDArray[np.int64]
     pause: NDArray[np.int64]
-
-
-def opening_rows(sketch: Sketch) -> NDArray[np.int64]:
-    """Return the rows that open segments: the first row, and every request, or every second of a call."""
-    if len(sketch) == 0:
-        return np.zeros(0, np.int64)
-    if sketch.transport == "rtp":
-        return np.unique(np.searchsorted(sketch.ts // SLICE, np.unique(sketch.ts // SLICE)))
-    return np.union1d([0], np.flatnonzero(find_openings(sketch))).astype(np.int64)
 
 
 def find_segments(sketch: Sketch) -> Segments:

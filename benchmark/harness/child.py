@@ -17,11 +17,13 @@ from typing import Any
 
 from benchmark.commands.picture import draw_comparison
 from benchmark.corpus import Corpus
+from benchmark.harness.curve import Listener
 from benchmark.harness.probing import run_probe, train_model
 from benchmark.harness.registry import build_generator, load_corpus
 from benchmark.harness.remote import Remote
 from benchmark.harness.stage import METRICS, Keys, Stopwatch, has_probe, scored_split, stage_keys
 from benchmark.harness.store import Store, write_json
+from benchmark.harness.violation import describe_violation
 from benchmark.method import Budget, Generator, Log
 from benchmark.metric import Evidence, Family, Score
 from benchmark.metrics import kernel, memorisation
@@ -33,6 +35,8 @@ from benchmark.synthesis.stitch import sample_whole
 from benchmark.trace import Trace
 
 PAIRS = "pairs.parquet"
+# A launcher's word to a run that it started several of; a cell's child is one alone, and would wait for the others.
+_LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def families() -> list[Family]:
@@ -74,6 +78,8 @@ class Work:
             "floors": floor["values"],
             "metric_versions": versions,
             "figures": figures,
+            "curve": fit.get("curve", {}),
+            "violation": score.get("violation", ""),
             "notes": sample["notes"],
             "corpus": {"name": self.corpus.name, "digest": self.corpus.digest},
         }
@@ -115,7 +121,7 @@ class Work:
         self.log.report(f"stage:{name}", 0, 1)
         watch = Stopwatch()
         _, facts, reused = self.store.make(name, self.keys.of(name), work)
-        seconds = facts["seconds"] if reused else watch.facts()["seconds"]
+        seconds = facts["seconds"] if reused else watch.facts()["seconds"] + facts.get("earlier", 0.0)
         self.stages[name] = {"key": self.keys.of(name), "seconds": round(seconds, 3), "reused": reused}
         self.log.report(f"stage:{name}", 1, 1, seconds=seconds, reused=float(reused))
         return facts
@@ -125,11 +131,13 @@ class Work:
 
     def _fit(self, folder: Path) -> dict[str, Any]:
         generator = build_generator(self.config, self.root)
+        listener = Listener(self.log)
         watch = Stopwatch()
-        generator.fit(self.corpus, self._budget(), self.seed, self.log)
+        generator.fit(self.corpus, self._budget(), self.seed, listener.log(self.store.unfinished("fit", self.keys.fit)))
         facts = watch.facts()
+        facts["seconds"] += listener.earlier
         generator.save(folder)
-        return {**facts, "figures": _figures(generator)}
+        return {**facts, "earlier": listener.earlier, "figures": _figures(generator), "curve": listener.curve()}
 
     def _sample(self, folder: Path) -> dict[str, Any]:
         generator = build_generator(self.config, self.root)
@@ -194,7 +202,12 @@ class Work:
         pairs = list(zip(self._asked(), synthetic, strict=False))
         draw_comparison(pairs, folder / "picture.png", self.config["generator"]["name"], self.corpus.ladder)
         per_trace = {name: dict(score.per_trace) for name, score in scores.items() if score.per_trace}
-        return {**watch.facts(), "scores": score_facts(scores), "per_trace": per_trace}
+        return {
+            **watch.facts(),
+            "scores": score_facts(scores),
+            "per_trace": per_trace,
+            "violation": describe_violation(raw, per_trace),
+        }
 
     def _mends(self) -> bool:
         """Whether the method's own samples are repaired before they are used."""
@@ -257,6 +270,8 @@ def run_child(folder: Path) -> int:
     A fault of the method goes to the caller as an exception; so does a lack of rights or tools.
     """
     _die_with_parent()
+    for name in _LAUNCHED:
+        os.environ.pop(name, None)
     events = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a method prints belongs to the log, not among the events
     job = json.loads((folder / "job.json").read_text())

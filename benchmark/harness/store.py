@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,12 @@ class Store:
     def folder(self, stage: str, key: str) -> Path:
         """Where the result of a stage is, or would be."""
         return self.root / stage / key[:32]
+
+    def unfinished(self, stage: str, key: str) -> Path:
+        """Make the folder in which a result on its way may keep its state; it is removed when the result is there."""
+        kept = self._kept(stage, key)
+        kept.mkdir(parents=True, exist_ok=True)
+        return kept
 
     def facts(self, stage: str, key: str) -> dict[str, Any] | None:
         """Facts of a complete result in this folder (its seconds, its figures), or None where there is none."""
@@ -119,8 +125,11 @@ class Store:
             write_json(aside / "stage.json", facts)
             shutil.rmtree(folder, ignore_errors=True)
             aside.rename(folder)
+            shutil.rmtree(self._kept(stage, key), ignore_errors=True)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
+            with suppress(OSError):  # it stays if a state is in it
+                self._kept(stage, key).rmdir()
             raise
         self._share(stage, key)
         return facts
@@ -132,6 +141,10 @@ class Store:
             return
         files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
         self.remote.push(folder, name, files, "stage.json")
+
+    def _kept(self, stage: str, key: str) -> Path:
+        folder = self.folder(stage, key)
+        return folder.with_name(folder.name + ".unfinished")
 
     def _name(self, stage: str, key: str) -> str:
         return f"store/{stage}/{key[:32]}"

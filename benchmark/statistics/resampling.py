@@ -157,19 +157,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = worst
     return adjusted
-
-
-def tied_ranks(values: Sequence[float], apart: NDArray[np.bool_], larger_is_better: bool = True) -> list[int]:
-    """Return each method's rank, 1 the best; those that can't be told from their group's best share it.
-
-    apart: bool [methods, methods], symmetric: the two differ after correction. Being tied isn't transitive,
-    so a group is what can't be told from its best member; the first that can opens the next group.
-    """
-    order = sorted(range(len(values)), key=lambda place: -values[place] if larger_is_better else values[place])
-    ranks = [0] * len(values)
-    leader = -1
-    for position, place in enumerate(order):
-        if leader < 0 or apart[leader, place]:
-            leader, opened = place, position + 1
-        ranks[place] = opened
-    return ranks

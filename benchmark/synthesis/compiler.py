@@ -5,6 +5,7 @@ seed: addresses and ports, handshake, teardown, sequence numbers, options, lengt
 The rows of a sketch keep their times, directions and payloads, with these exceptions, made by the protocols:
 
 * a payload that doesn't fit a packet of 1500 bytes is split over several packets at the row's time;
+* TCP: an acknowledgement has as many SACK blocks as the rows before it can have lost and not yet repaired;
 * TCP: where data would overrun the window that the receiver announced, the receiver acknowledges first;
 * QUIC: a flow that doesn't open with a client datagram of 1200 bytes gets one put ahead (RFC 9000 §14.1);
 * QUIC and RTP: a datagram below the protocol's smallest (21 and 12 bytes) is padded up to it, and times
@@ -14,6 +15,7 @@ The rows of a sketch keep their times, directions and payloads, with these excep
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +54,9 @@ def trace_of(sketch: Sketch, condition: Condition, name: str, seed: int) -> Trac
     end = max(0, round(condition.duration * NANOSECONDS) - 1000)
     origin = 0 if sketch.transport == "tcp" or not len(sketch) else int(sketch.ts[0])
     kept = sketch.ts - origin <= end
-    shown = Sketch(sketch.transport, sketch.ts[kept], sketch.up[kept], sketch.payload[kept], sketch.round_trip)
+    shown = replace(
+        sketch, ts=sketch.ts[kept], up=sketch.up[kept], payload=sketch.payload[kept], blocks=sketch.blocks[kept]
+    )  # fmt: skip
     packets = compile_sketch(shown, seed, condition.application, end)
     return Trace(name, packets, condition, CLIENT_PREFIX)
 
@@ -70,4 +74,6 @@ def _tidy(sketch: Sketch) -> Sketch:
     """Return the sketch with its types fixed, times non-decreasing and from 0 on, payloads within bounds."""
     ts: NDArray[np.int64] = np.maximum.accumulate(np.maximum(np.asarray(sketch.ts, np.int64), 0))
     payload = np.clip(np.asarray(sketch.payload, np.int64), 0, LARGEST_ROW).astype(np.int32)
-    return Sketch(sketch.transport, ts, np.asarray(sketch.up, np.bool_), payload, max(1, int(sketch.round_trip)))
+    return replace(
+        sketch, ts=ts, up=np.asarray(sketch.up, np.bool_), payload=payload, round_trip=max(1, int(sketch.round_trip))
+    )  # fmt: skip

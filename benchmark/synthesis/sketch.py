@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from benchmark.trace import Trace
 from benchmark.wire import FIN, RST, SYN, TCP
 
 ROUND_TRIP = 40_000_000  # ns, where a trace doesn't show one
+_MOST_BLOCKS = 3  # beside the timestamp option
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Sketch:
     up: bool [n]. payload: int32 [n], layer 4 payload bytes; 0 is a bare acknowledgement (TCP only).
     Handshake and teardown aren't in it: the compiler owns them. round_trip: ns, for the handshake's pace.
     began: ns from the trace's first packet, where windows count from, to the flow's. A compiled trace has no other
-    flow, so it is 0 there.
+    flow, so it is 0 there. blocks: int8 [n], SACK blocks of the client's bare acknowledgements (TCP only), from which
+    the compiler tells what was lost; none if left out.
     """
 
     transport: str
@@ -40,6 +42,12 @@ class Sketch:
     payload: NDArray[np.int32]
     round_trip: int = ROUND_TRIP
     began: int = 0
+    blocks: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+
+    def __post_init__(self) -> None:
+        """Fill in what was left out."""
+        if len(self.blocks) != len(self.ts):
+            object.__setattr__(self, "blocks", np.zeros(len(self.ts), np.int8))
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -73,7 +81,11 @@ def sketch_of(trace: Trace) -> Sketch:
         return Sketch("quic" if quic else "rtp", ts, up, payload, began=began)
     flags = fields.flags[members]
     kept = rows_of_tcp(flags, up, payload)
-    return Sketch("tcp", ts[kept], up[kept], payload[kept], measure_round_trip(ts, flags, up), began)
+    options = fields.l4_header[members] - np.where(fields.has_ts[members] > 0, 32, 20)
+    blocks = np.where(up & (payload == 0), np.clip((options - 4) // 8, 0, _MOST_BLOCKS), 0).astype(np.int8)
+    return Sketch(
+        "tcp", ts[kept], up[kept], payload[kept], measure_round_trip(ts, flags, up), began, blocks[kept]
+    )  # fmt: skip
 
 
 def empty_sketch(transport: str) -> Sketch:

@@ -1,14 +1,15 @@
-"""TCP flows from sketches: RFC 9293, with timestamps and window scaling as RFC 7323 has them."""
+"""TCP flows from sketches: RFC 9293, with timestamps and window scaling as RFC 7323, SACK as RFC 2018 have them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.checksum import ip_checksums, l4_checksums
+from benchmark.synthesis.recovery import MOST_BLOCKS, number, plan_holes
 from benchmark.synthesis.sketch import Endpoints, Sketch
 from benchmark.trace import Packets
 from benchmark.wire import ACK, FIN, PSH, SYN
@@ -29,8 +30,10 @@ def compile_tcp(sketch: Sketch, ends: Endpoints, random: np.random.Generator, en
     squeezed ahead of it, and likewise the teardown between the last row and ``end``.
     """
     ts, up, payload = split_rows(sketch, LARGEST_PAYLOAD)
+    holes = plan_holes(up, payload, _blocks_of(sketch, up, payload))
     need = np.zeros(2, np.int64)
     _largest_flights(up, payload, need)
+    need[0] = max(need[0], _number(up, payload, np.zeros(len(up), np.uint8), holes)[1])
     # Room for a FIN beside the data; constant, so that the window's edge never moves back (RFC 9293 §3.8.6).
     windows = np.clip(need[::-1] + 1, np.array(SMALLEST_WINDOW), LARGEST_WINDOW)
     windows = (windows + (1 << WINDOW_SCALE) - 1) >> WINDOW_SCALE
@@ -39,15 +42,18 @@ def compile_tcp(sketch: Sketch, ends: Endpoints, random: np.random.Generator, en
     if overrun.any():
         at = np.flatnonzero(overrun)
         ts, payload = np.insert(ts, at, ts[at]), np.insert(payload, at, np.int32(0))
-        up = np.insert(up, at, ~up[at])
+        up, holes = np.insert(up, at, ~up[at]), np.insert(holes, at, 0)
     ts, up, payload, flags = _add_control(ts, up, payload, sketch.round_trip, end)
-    sizes = np.where(flags & SYN, 60, 52)
+    control = np.zeros(3, np.int64)
+    numbers, _ = _number(up, payload, flags, np.concatenate([control, holes, control]))
+    blocks = (numbers.edges[:, ::2] >= 0).sum(axis=1)
+    sizes = np.where(flags & SYN, 60, 52 + np.where(blocks > 0, 4 + 8 * blocks, 0))
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     data = np.zeros(offsets[-1], np.uint8)
     start = random.integers(0, 1 << 32, 4, np.int64)
     names = random.integers(0, 1 << 16, 2, np.int64)
     addresses = _tuple_bytes(ends)
-    _write(ts, up, payload, flags, offsets, data, addresses, start[:2], start[2:], names, windows)
+    _write(ts, up, payload, flags, offsets, data, addresses, numbers, start[:2], start[2:], names, windows)
     length = (payload + sizes).astype(np.int32)
     fill_checksums(data, offsets, length, 16)
     return Packets(ts, length, data, offsets)
@@ -102,6 +108,30 @@ def _add_control(
     )
 
 
+class Numbers(NamedTuple):
+    """sequence, acknowledged: int64 [n], edges: int64 [n, 6]; see ``recovery.number``."""
+
+    sequence: NDArray[np.int64]
+    acknowledged: NDArray[np.int64]
+    edges: NDArray[np.int64]
+
+
+def _blocks_of(sketch: Sketch, up: NDArray[np.bool_], payload: NDArray[np.int32]) -> NDArray[np.int8]:
+    """Return the SACK blocks that each row asks for once the sketch's rows are split; only bare ones ask."""
+    blocks = np.zeros(len(up), np.int8)
+    blocks[up & (payload == 0)] = sketch.blocks[sketch.up & (sketch.payload == 0)]
+    return blocks
+
+
+def _number(
+    up: NDArray[np.bool_], payload: NDArray[np.int32], flags: NDArray[np.uint8], holes: NDArray[np.int64]
+) -> tuple[Numbers, int]:
+    """Number all packets; return the most bytes beyond an acknowledgement besides."""
+    nothing = np.zeros(len(up), np.int64)
+    numbers = Numbers(nothing, nothing.copy(), np.zeros((len(up), 2 * MOST_BLOCKS), np.int64))
+    return numbers, int(number(up, payload, flags, holes, *numbers))
+
+
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _largest_flights(up: Any, payload: Any, need: Any) -> None:
     """Find the most bytes that each end (0 server, 1 client) sends between two packets of the other."""
@@ -149,6 +179,7 @@ def _write(
     offsets: Any,
     data: Any,
     ends: Any,
+    numbers: Any,
     first_seq: Any,
     clock: Any,
     identification: Any,
@@ -158,7 +189,6 @@ def _write(
 
     Sequence numbers count from each end's first in 64 bits and wrap only on the wire.
     """
-    sent = np.zeros(2, np.int64)  # next sequence number to send
     acknowledged = np.zeros(2, np.int64)  # what each end has last acknowledged of the other's
     echo = np.zeros(2, np.int64)  # TS.Recent of each end
     for i in range(len(ts)):
@@ -181,10 +211,10 @@ def _write(
         data[at + 16 : at + 20] = ends[other : other + 4]
         data[at + 20 : at + 22] = ends[mine + 4 : mine + 6]
         data[at + 22 : at + 24] = ends[other + 4 : other + 6]
-        _put(data, at + 24, 4, (first_seq[sender] + sent[sender]) & 0xFFFFFFFF)
+        _put(data, at + 24, 4, (first_seq[sender] + numbers.sequence[i]) & 0xFFFFFFFF)
         if flags[i] & ACK:
-            acknowledged[sender] = sent[peer]
-            _put(data, at + 28, 4, (first_seq[peer] + sent[peer]) & 0xFFFFFFFF)
+            acknowledged[sender] = numbers.acknowledged[i]
+            _put(data, at + 28, 4, (first_seq[peer] + acknowledged[sender]) & 0xFFFFFFFF)
         data[at + 32] = ((size - 20) >> 2) << 4
         data[at + 33] = flags[i]
         _put(data, at + 34, 2, FIRST_WINDOW[sender] if synchronise else windows[sender])
@@ -202,7 +232,11 @@ def _write(
         _put(data, option + 6, 4, echo[sender])
         if synchronise:
             _put(data, option + 10, 4, 0x01030300 | WINDOW_SCALE)
+        elif numbers.edges[i, 0] >= 0:
+            blocks = (size - 56) >> 3
+            _put(data, option + 10, 4, 0x01010500 | (2 + 8 * blocks))
+            for k in range(2 * blocks):
+                _put(data, option + 14 + 4 * k, 4, (first_seq[peer] + numbers.edges[i, k]) & 0xFFFFFFFF)
         # RFC 7323 §4.3: echo the segment that the last acknowledgement asked for, not later ones.
-        if sent[sender] <= acknowledged[peer]:
+        if numbers.sequence[i] <= acknowledged[peer]:
             echo[peer] = value
-        sent[sender] += payload[i] + (1 if flags[i] & (SYN | FIN) else 0)

@@ -9,14 +9,23 @@ from hypothesis import strategies as st
 
 from baselines.parts.sketches import find_openings, request_bytes
 from baselines.tokenizations.segments import Segments, build, told_gaps
-from baselines.tokenizations.segments.alphabet import CYCLE, CYCLE_FLOOR, CYCLE_PER_OCTAVE, CYCLES, SIZE, bin_of
+from baselines.tokenizations.segments.alphabet import (
+    COLUMNS,
+    CYCLE,
+    CYCLE_FLOOR,
+    CYCLE_PER_OCTAVE,
+    CYCLES,
+    REQUEST,
+    SIZE,
+    bin_of,
+)
 from baselines.tokenizations.segments.cuts import find_headers
 from baselines.tokenizations.segments.playing import header_value
 from baselines.tokenizations.segments.state import DONE_SHARE, OVER_SHARE, TARGET
 from benchmark.method import StatefulTokenization, Tokenization
 from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch, sketch_of
-from benchmark.trace import Condition, Labels
+from benchmark.trace import Condition, Labels, Trace
 from tests.baselines.made_traces import make_corpus, make_trace
 
 APPLICATIONS = ("player", "browser", "call")
@@ -92,6 +101,39 @@ def test_every_encoding_is_a_word_of_the_grammar(fitted: Segments, sketch: Sketc
     for token in fitted._tokens(sketch, Condition("", 200.0, 10.0, Labels.unknown(20)))[0]:
         assert grammar.legal[at, token], fitted.vocabulary.names[token]
         at = grammar.following[at, token]
+
+
+def lossy_trace(count: int) -> Trace:
+    """A download in which each third segment is lost, and repaired two later."""
+    rows = [(0, True, 100, 0)]
+    for _ in range(count):
+        rows += [(10, False, 1400, 0), (1, True, 0, 0), (1, False, 1400, 0), (1, True, 0, 1)]
+        rows += [(9, False, 1400, 0), (1, True, 0, 2), (20, False, 1400, 0), (1, True, 0, 1)]
+        rows += [(2, False, 1400, 0), (1, True, 0, 0)]
+    gaps, up, payload, blocks = (np.array(column) for column in zip(*rows, strict=True))
+    ts = 100_000_000 + np.cumsum(gaps) * 1_000_000
+    sketch = Sketch("tcp", ts, up, payload.astype(np.int32), blocks=blocks.astype(np.int8))
+    return trace_of(sketch, Condition("player", 10.0, 10.0, Labels.unknown(1)), "lossy", 0)
+
+
+def test_losses_are_told() -> None:
+    tokenization = build({"header_epochs": 5, "header_members": 1})
+    tokenization.fit([lossy_trace(count) for count in (20, 25, 30)], 0)
+    real = sketch_of(lossy_trace(23))
+    assert set(real.blocks.tolist()) == {0, 1, 2}
+    tokens, columns = tokenization._tokens(real, Condition("player", 10.0, 10.0, Labels.unknown(1)))
+    np.testing.assert_array_equal(tokenization.play(tokens).blocks, real.blocks)
+    told = columns[:, 1 + [name for name, _ in COLUMNS].index("blocks")]
+    assert set(told.tolist()) == {0, 1, 2}
+    assert not any(tokenization.kinds[token] == REQUEST for token in tokens)
+
+
+def test_losses_that_training_never_showed_are_left_out(fitted: Segments) -> None:
+    real = sketch_of(lossy_trace(5))
+    played = fitted.play(fitted._tokens(real, Condition("player", 10.0, 10.0, Labels.unknown(1)))[0])
+    np.testing.assert_array_equal(played.up, real.up)
+    assert not played.blocks.any()
+    assert (played.payload[real.blocks > 0] == 0).all()
 
 
 def test_common_sizes_are_exact(fitted: Segments) -> None:

@@ -27,7 +27,7 @@ from benchmark.errors import ConfigError
 from benchmark.method import Grammar, Tokenization
 from benchmark.nprint.encoding import encode_packets, parse_options
 from benchmark.synthesis.sketch import sketch_of
-from benchmark.trace import Packets, Trace
+from benchmark.trace import Condition, Labels, Packets, Trace
 from tests.baselines.made_traces import make_corpus, make_trace, put_beside
 from tests.houses import ROOT
 
@@ -70,7 +70,12 @@ def any_trace(rows: list[tuple[bytes, int]]) -> Trace:
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     data = np.frombuffer(b"".join(data for data, _ in rows), np.uint8)
     ts = np.cumsum(np.array([gap for _, gap in rows], np.int64))
-    return plain_bytes.decoded(Packets(ts, sizes.astype(np.int32), data, offsets), "")
+    return unlabelled(Packets(ts, sizes.astype(np.int32), data, offsets))
+
+
+def unlabelled(packets: Packets) -> Trace:
+    """Packets as a trace about which nothing is known."""
+    return Trace("any", packets, Condition("", 1.0, 1.0, Labels.unknown(1)), "")
 
 
 def walk(grammar: Grammar, tokens: Any) -> None:
@@ -359,7 +364,7 @@ def test_strings_are_those_of_tokenizers(fitted: dict[str, Any]) -> None:
     random = np.random.default_rng(0)
     noise = any_trace([(random.integers(0, 256, 60, np.uint8).tobytes(), 1) for _ in range(50)]).packets
     for source in (packets, noise):
-        trace = plain_bytes.decoded(source, "")
+        trace = unlabelled(source)
         tokens = tokenization.encode(trace)
         first = 1 + len(GapBins(48))
         opens = np.flatnonzero((tokens > 0) & (tokens < first))

@@ -29,7 +29,6 @@ from benchmark.statistics.resampling import (
     percentile_interval,
     pseudo_values,
     recentred_interval,
-    tied_ranks,
 )
 
 BOUNDED = (jensen_shannon, total_variation, hellinger)
@@ -228,11 +227,3 @@ def test_holm_on_its_textbook_example():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
-
-
-def test_ties_share_the_rank_of_their_best():
-    apart = np.ones((4, 4), bool)
-    apart[0, 1] = apart[1, 0] = False
-    assert tied_ranks([0.9, 0.88, 0.5, 0.7], apart) == [1, 1, 4, 3]
-    assert tied_ranks([0.9, 0.88, 0.5, 0.7], apart, larger_is_better=False) == [3, 3, 1, 2]
-    assert tied_ranks([1.0, 2.0], np.zeros((2, 2), bool)) == [1, 1]

@@ -1,11 +1,12 @@
 """Segments: a request opens one, a header says its size, rate and wait, then each packet is one joint symbol.
 
 A sequence is transport, round trip, then segments, then the end. RTP, where nothing asks, is cut into seconds.
-Kept exactly: the number of packets, their directions, common sizes. Lost: other sizes within their class, gaps
-within their bin (``baselines.parts.learnt_symbols``) and a sixteenth of an octave of their segment's rate, the time
-of a request that waited within a thirty-second of an octave of its wait, the round trip within half an octave, all
-flows but the largest. A request keeps to its side of the 50 ms that make an opening, as far as the packets before it
-have left it room. What a writer writes keeps to its headers besides: packets that are late are hurried.
+Kept exactly: the number of packets, their directions, common sizes, SACK blocks. Lost: other sizes within their
+class, gaps within their bin (``baselines.parts.learnt_symbols``) and a sixteenth of an octave of their segment's
+rate, the time of a request that waited within a thirty-second of an octave of its wait, the round trip within half an
+octave, all flows but the largest. A request keeps to its side of the 50 ms that make an opening, as far as the
+packets before it have left it room. What a writer writes keeps to its headers besides: packets that are late are
+hurried.
 
 ``alphabet`` says what tokens there are and ``vocabulary`` numbers them; ``cuts`` finds the headers of a trace and
 ``laying_out`` its tokens; ``state`` is what each token changes, ``playing`` turns tokens into packets,
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from baselines.parts.asked import DELAYS, asked_of, delay_level
-from baselines.parts.learnt_symbols import PacketSymbols, fastest, learn_symbols
+from baselines.parts.learnt_symbols import PacketSymbols, fastest, learn_symbols, sizes_of, sketch_with
 from baselines.parts.sketches import TRANSPORTS, gaps_of
 from baselines.tokenizations.segments.alphabet import (
     COLUMNS,
@@ -79,7 +80,7 @@ class Segments:
         self._opening = learn_symbols(nothing > 0, nothing, nothing, requests=True)
         self._seen = np.zeros((len(TRANSPORTS), len(self.vocabulary)), np.bool_)
         self._shares = (np.zeros((1, len(TRANSPORTS))), np.zeros((1, DELAYS, TRIPS)))
-        self._headers = HeaderModel({}, np.ones(2))
+        self._headers = HeaderModel({}, np.ones(2), np.zeros(1))
         self._fastest = 0.0
 
     def fit(self, traces: Sequence[Trace], seed: int) -> None:
@@ -89,19 +90,19 @@ class Segments:
         sketches = [sketch_of(trace) for trace in traces]
         cuts = [find_headers(sketch, trace.condition) for sketch, trace in zip(sketches, traces, strict=True)]
         opens = [own for _, _, own in cuts]
-        up, payload, gap, opening = (
+        up, sizes, gap, opening = (
             np.concatenate([np.zeros(0, np.int64), *parts])
             for parts in (
                 [sketch.up for sketch in sketches],
-                [sketch.payload for sketch in sketches],
+                [sizes_of(sketch) for sketch in sketches],
                 [told_gaps(sketch, *cut) for sketch, cut in zip(sketches, cuts, strict=True)],
                 opens,
             )
         )
         up, opening = up > 0, opening > 0
-        self._plain = learn_symbols(up[~opening], payload[~opening], gap[~opening], self._gap_bins)
+        self._plain = learn_symbols(up[~opening], sizes[~opening], gap[~opening], self._gap_bins)
         self._opening = learn_symbols(
-            up[opening], payload[opening], gap[opening], self._gap_bins // 4, common=0.02, requests=True
+            up[opening], sizes[opening], gap[opening], self._gap_bins // 4, common=0.02, requests=True
         )
         self._forget()
         self._seen = np.zeros((len(TRANSPORTS), len(self.vocabulary)), np.bool_)
@@ -161,9 +162,9 @@ class Segments:
         packets = np.full((len(tokens), 3), -1, np.int64)
         real, whole = np.zeros(REALS), np.zeros(WHOLES, np.int64)
         replay(np.asarray(tokens, np.int64), draws, real, whole, self._script.lexicon, packets)
-        ts, up, payload = packets[packets[:, 0] >= 0].T
+        ts, up, sizes = packets[packets[:, 0] >= 0].T
         trip = round(trip_in(int(whole[TRIP_BIN])) * NANOSECONDS)
-        return Sketch(TRANSPORTS[whole[WAY]], ts, up > 0, payload.astype(np.int32), trip)
+        return sketch_with(TRANSPORTS[whole[WAY]], ts, up > 0, sizes, trip)
 
     @property
     def kinds(self) -> IntArray:
@@ -188,7 +189,7 @@ class Segments:
         arrays: dict[str, NDArray[Any]] = {f"plain.{k}": v for k, v in self._plain.arrays().items()}
         arrays |= {f"opening.{k}": v for k, v in self._opening.arrays().items()}
         arrays |= {f"headers.{k}": v for k, v in self._headers.weights.items()}
-        arrays |= {"needed": self._headers.needed, "seen": self._seen}
+        arrays |= {"needed": self._headers.needed, "lags": self._headers.lags, "seen": self._seen}
         arrays |= {"transports": self._shares[0], "trips": self._shares[1]}
         folder.mkdir(parents=True, exist_ok=True)
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, folder / "segments.safetensors")
@@ -203,7 +204,7 @@ class Segments:
         self._applications, self._fastest = tuple(facts["applications"]), float(facts["fastest"])
         self._plain = PacketSymbols.of(_under("plain.", arrays))
         self._opening = PacketSymbols.of(_under("opening.", arrays))
-        self._headers = HeaderModel(_under("headers.", arrays), arrays["needed"])
+        self._headers = HeaderModel(_under("headers.", arrays), arrays["needed"], arrays["lags"])
         self._seen = arrays["seen"]
         self._shares = (arrays["transports"], arrays["trips"])
         self._forget()
@@ -243,7 +244,7 @@ class Segments:
         waited = np.zeros(len(sketch), bool)
         waited[at[1:]] = headers.cycle[:-1] > 0
         gaps = told_gaps(sketch, headers, at, opens)
-        symbols, payload = self._symbols(sketch, gaps, opens, waited), sketch.payload.astype(np.int64)
+        symbols = self._symbols(sketch, gaps, opens, waited)
         opener = [
             script.first[TRANSPORT] + TRANSPORTS.index(sketch.transport),
             script.first[TRIP] + trip_bin(sketch.round_trip / NANOSECONDS),
@@ -253,7 +254,7 @@ class Segments:
         columns[:, 0] = script.number(condition.application) + 1
         lay_out(
             np.array(opener, np.int64),
-            Course(sketch.ts / NANOSECONDS, sketch.up, payload, symbols, opens, header_at),
+            Course(sketch.ts / NANOSECONDS, sketch.up, sizes_of(sketch), symbols, opens, header_at),
             HeaderTokens(np.stack(bins, 1), values),
             script.lexicon,
             headers.asked,
@@ -267,7 +268,7 @@ class Segments:
     def _symbols(self, sketch: Sketch, gap: IntArray, opens: NDArray[np.bool_], waited: NDArray[np.bool_]) -> IntArray:
         """Token of each packet, int64 [n]; waited: bool [n], openings whose time their header says."""
         first = self._script.first
-        symbols = first[QUIET] + self._plain.encode(sketch.up, sketch.payload, gap)
+        symbols = first[QUIET] + self._plain.encode(sketch.up, sizes_of(sketch), gap)
         chosen = np.flatnonzero(opens)
         opening = self._opening.encode(sketch.up[chosen], sketch.payload[chosen], gap[chosen])
         later = first[OPEN_LATER] + self._opening.classes[opening]

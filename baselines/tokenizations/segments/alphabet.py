@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.parts.asked import LINKS, LOSSES, STALLS
+from baselines.parts.learnt_symbols import MOST_BLOCKS
 from baselines.parts.rungs import RUNGS
 from baselines.parts.sketches import TRANSPORTS
 
@@ -41,6 +42,7 @@ COLUMNS = (
     ("run", RUNS),
     ("last run", RUNS),
     ("older run", RUNS),
+    ("blocks", MOST_BLOCKS + 1),
     ("stall", STALLS),
     ("link", LINKS),
     ("loss", LOSSES),

@@ -14,6 +14,7 @@ from baselines.parts.rungs import RUNGS
 from baselines.tokenizations.segments.cuts import Headers
 from baselines.tokenizations.segments.header_model import (
     FIELDS,
+    LARGE,
     MIDDLE,
     PAST,
     HeaderHistory,
@@ -68,7 +69,22 @@ def fit_headers(
             usable = y[:, 0] > 0 if name == "rate" else np.ones(len(y), bool)
             for key, tensor in _fit_field(inputs, y[:, field], field, usable, held, epochs, hidden).items():
                 weights[f"{name}.{key}"] = tensor.numpy().astype(np.float32)
-    return HeaderModel(weights, needed)
+    return HeaderModel(weights, needed, _start_lags(traces, applications))
+
+
+def _start_lags(traces: Sequence[tuple[int, Headers]], applications: int) -> NDArray[np.float64]:
+    """Median time from the last end of a segment ahead of playback's start to the start: of all, then of each."""
+    found: list[list[float]] = [[] for _ in range(applications + 1)]
+    for application, headers in traces:
+        large = headers.size > LARGE
+        ends = headers.opened[large] + headers.size[large] / headers.rate[large]
+        starts = headers.asked.startup - headers.asked.began
+        # What ends as playback starts may be captured just after it.
+        ahead = ends[ends <= starts + 0.02]
+        if len(ahead):
+            for row in (0, application + 1):
+                found[row].append(max(0.0, float(starts - ahead.max())))
+    return np.array([float(np.median(lags)) if lags else 0.0 for lags in found])
 
 
 def _bytes_needed(headers: Sequence[Headers]) -> NDArray[np.float64]:

@@ -35,7 +35,9 @@ FIELDS = (
 )
 MIDDLE = {"size": 16.0, "rate": 18.0, "cycle": 1.0}  # log2, about which the parts are spread
 PAST = 10  # inputs, the last ones, that tell of the headers before
+_TURNS = 6  # headers that a trace opens with, each of a kind of its own; those that follow are alike
 _CUT = 13.0  # log2 of bit/s, below which a link is as good as cut
+LARGE = 2000.0  # bytes of a segment that may be media, and so what playback waits for
 _BIG = 20_000.0  # bytes, from which a header's rate tells of the path's
 
 
@@ -49,6 +51,7 @@ class HeaderHistory:
         self._pace = 0.0
         self._paced = 0.0
         self._media = 0.0
+        self._count = 0
 
     def features(self, application: int, applications: int, opened: float, asked: Asked) -> NDArray[np.float64]:
         """Return the inputs of the model but the rung at the segment's end, float64 [inputs].
@@ -57,6 +60,8 @@ class HeaderHistory:
         """
         who = np.zeros(applications + 1)
         who[application + 1] = 1.0
+        turn = np.zeros(_TURNS)
+        turn[min(self._count, _TURNS - 1)] = 1.0
         buffered = np.clip(self._media - opened, -20, 60) / 20
         clock = [opened / 60, np.log1p(opened), float(opened < 1), buffered]
         rungs, moment = asked.rungs, opened + asked.began
@@ -69,13 +74,14 @@ class HeaderHistory:
             wait = [1.0, np.log1p(asked.startup) / 2, float(np.clip((asked.startup - moment) / 5, -1, 1))]
         return np.concatenate(
             [
-                *(who, rung_code(int(rungs[place])), course, clock, stalls / 3, stalls == 0, wait),
+                *(who, turn, rung_code(int(rungs[place])), course, clock, stalls / 3, stalls == 0, wait),
                 *(_link_ahead(asked, moment), self._last, [self._pace, self._paced]),
             ]
         )
 
     def remember(self, size: float, rate: float, cycle: float, rung: int) -> None:
         """Take in a header that was written."""
+        self._count += 1
         recent = [
             np.log2(1 + size) / 10 - 1,
             np.log2(1 + rate) / 10 - 1,
@@ -117,10 +123,15 @@ def rung_code(rung: int) -> NDArray[np.float64]:
 class HeaderModel:
     """Mixture networks for size, rate and cycle, several members each, evaluated in numpy."""
 
-    def __init__(self, weights: Mapping[str, NDArray[np.float32]], needed: NDArray[np.float64]) -> None:
-        """weights: the members' arrays by name. needed: see ``HeaderHistory``."""
+    def __init__(
+        self, weights: Mapping[str, NDArray[np.float32]], needed: NDArray[np.float64], lags: NDArray[np.float64]
+    ) -> None:
+        """weights: the members' arrays by name. needed: see ``HeaderHistory``.
+
+        lags: float64 [applications + 1], seconds from the end of a segment to the playback that it starts.
+        """
         self.weights = dict(weights)
-        self.needed = needed
+        self.needed, self.lags = needed, lags
         self.members = len(self.weights["size.inner"]) if self.weights else 0
 
     def draw(

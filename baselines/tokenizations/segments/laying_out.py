@@ -12,7 +12,7 @@ from baselines.tokenizations.segments.state import REALS, WHOLES, describe, take
 
 
 class Course(NamedTuple):
-    """The packets of a flow as tokens. seconds: float64 [n]. up: bool [n]. payload, symbols: int64 [n].
+    """The packets of a flow as tokens. seconds: float64 [n]. up: bool [n]. sizes, symbols: int64 [n].
 
     opens: bool [n], requests that open a segment. header: int64 [n], the header that stands at each, -1 for none:
     after a request that opens a segment, before any other packet.
@@ -20,7 +20,7 @@ class Course(NamedTuple):
 
     seconds: NDArray[np.float64]
     up: NDArray[np.bool_]
-    payload: NDArray[np.int64]
+    sizes: NDArray[np.int64]
     symbols: NDArray[np.int64]
     opens: NDArray[np.bool_]
     header: NDArray[np.int64]
@@ -49,7 +49,7 @@ def lay_out(opener: Any, course: Any, headers: Any, lexicon: Any, asked: Any, to
             if course.opens[i] == (turn == 0):
                 token = course.symbols[i]
                 kind = lexicon.kinds[token]
-                take_packet(real, whole, kind, course.up[i], course.payload[i], course.seconds[i])
+                take_packet(real, whole, kind, course.up[i], course.sizes[i], course.seconds[i])
                 n = _note(token, real, whole, asked, tokens, columns, n)
             elif header >= 0:
                 for field in range(3):

@@ -37,7 +37,7 @@ class Lexicon(NamedTuple):
     """What each token is.
 
     kinds, places: int64 [vocabulary], its kind and its number within the kind. up: bool [vocabulary].
-    gaps: float64 [vocabulary, 9], quantiles of log10 ns. sizes: float64 [vocabulary, 9], of the payload.
+    gaps: float64 [vocabulary, 9], quantiles of log10 ns. sizes: float64 [vocabulary, 9].
     """
 
     kinds: NDArray[np.int64]
@@ -69,7 +69,7 @@ def quantile(points: Any, uniform: float) -> float:
 def push_token(token: int, draw: Any, real: Any, whole: Any, lexicon: Any, out: Any) -> None:
     """Advance one row by a token, drawing gap and payload within their bins from ``draw`` (two uniforms).
 
-    out: int64 [3], ns, up and payload of a packet; -1 where none.
+    out: int64 [3], ns, up and size of a packet; -1 where none.
     """
     kind = lexicon.kinds[token]
     out[0] = -1
@@ -80,12 +80,12 @@ def push_token(token: int, draw: Any, real: Any, whole: Any, lexicon: Any, out: 
     gap = 10.0 ** (quantile(lexicon.gaps[token], draw[0]) - 9.0)
     if kind != OPEN_NOW and kind != OPEN_LATER:
         gap = heed_gap(gap, real, whole)
-    payload = int(np.rint(quantile(lexicon.sizes[token], draw[1])))
+    size = int(np.rint(quantile(lexicon.sizes[token], draw[1])))
     now = time_of(real, whole, kind, gap)
     out[0] = int(now * 1e9)
     out[1] = lexicon.up[token]
-    out[2] = payload
-    take_packet(real, whole, kind, lexicon.up[token], payload, now)
+    out[2] = size
+    take_packet(real, whole, kind, lexicon.up[token], size, now)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

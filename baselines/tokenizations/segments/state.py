@@ -13,6 +13,7 @@ import numba
 import numpy as np
 
 from baselines.parts.asked import at_moment
+from baselines.parts.learnt_symbols import LARGEST_PAYLOAD
 from baselines.parts.sketches import REQUEST_SPACING, SLICE, TRANSPORTS
 from baselines.tokenizations.segments.alphabet import (
     AGES,
@@ -49,8 +50,8 @@ _SPACING, _SLICE = REQUEST_SPACING / NANOSECONDS, SLICE / NANOSECONDS
 START, TRIPPING, FIRST, SIZING, RATING, CYCLING, PACKETS, ENDED = range(8)
 # Columns of the real and the whole numbers that a row keeps.
 OPENED, TARGET, SPEED, WAIT, GOT, NOW = range(6)
-PHASE, WAY, SIZE_BIN, RATE_BIN, LATER, TAIL, TRIP_BIN, RUN, LAST_RUN, OLDER_RUN, LED = range(11)
-REALS, WHOLES = 6, 11
+PHASE, WAY, SIZE_BIN, RATE_BIN, LATER, TAIL, TRIP_BIN, RUN, LAST_RUN, OLDER_RUN, BLOCKS, LED = range(12)
+REALS, WHOLES = 6, 12
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -86,9 +87,10 @@ def describe(real: Any, whole: Any, asked: Any, out: Any) -> None:
     out[8] = min(whole[RUN], RUNS - 1)
     out[9] = min(whole[LAST_RUN], RUNS - 1)
     out[10] = min(whole[OLDER_RUN], RUNS - 1)
-    out[11] = at_moment(asked.stalls, asked.window, real[NOW] + asked.began)
-    out[12] = at_moment(asked.links, asked.step, real[NOW] + asked.began)
-    out[13] = asked.loss
+    out[11] = whole[BLOCKS]
+    out[12] = at_moment(asked.stalls, asked.window, real[NOW] + asked.began)
+    out[13] = at_moment(asked.links, asked.step, real[NOW] + asked.began)
+    out[14] = asked.loss
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -163,9 +165,11 @@ def take_header(real: Any, whole: Any, kind: int, place: int, value: float) -> N
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def take_packet(real: Any, whole: Any, kind: int, up: bool, payload: int, now: float) -> None:
-    """Take in a packet that passed at ``now`` seconds."""
+def take_packet(real: Any, whole: Any, kind: int, up: bool, size: int, now: float) -> None:
+    """Take in a packet that passed at ``now`` seconds; size: see ``learnt_symbols.sizes_of``."""
     real[NOW] = now
+    if up:
+        whole[BLOCKS] = max(0, size - LARGEST_PAYLOAD)
     if not up:
         whole[RUN] += 1
     elif whole[RUN] > 0:
@@ -177,7 +181,7 @@ def take_packet(real: Any, whole: Any, kind: int, up: bool, payload: int, now: f
         whole[PHASE] = SIZING
         return
     if not up:
-        real[GOT] += payload
+        real[GOT] += size
     if real[GOT] >= DONE_SHARE * real[TARGET] and whole[WAY] != RTP:
         whole[TAIL] += 1
     whole[PHASE] = SIZING if whole[WAY] == RTP and now >= real[OPENED] + _SLICE else PACKETS
@@ -188,11 +192,11 @@ def tell_gap(gap: float, speed: float, way: int) -> float:
     """Return a gap, seconds, as a segment of rate ``speed`` tells it: as it would be at the usual rate.
 
     The path paces a segment's packets, so that one gap, told by what its rate would bring meanwhile, serves all rates.
-    A pause is the same at any rate; it is told far above all other gaps.
+    A pause is the same at any rate; it is told above all other gaps.
     """
     if speed <= 0 or way == RTP:
         return gap
-    return gap * _PAUSED if gap >= _PAUSE else gap * speed / USUAL_RATE
+    return gap * _PAUSED if gap >= _PAUSE else min(gap * speed / USUAL_RATE, _PAUSE * _PAUSED)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -219,7 +223,8 @@ def heed_gap(told: float, real: Any, whole: Any) -> float:
     if whole[LED] and real[GOT] < real[TARGET]:
         lag = (real[NOW] - real[OPENED]) - real[GOT] / speed
         late = min(max(lag / (_LATENESS * (real[TARGET] / speed) + _LATE), 0.0), 1.0)
-    return float(told * USUAL_RATE / speed * _FASTEST**-late)
+    # A class of gaps may reach across the border between the two; what isn't a pause is shorter than one.
+    return float(min(told * USUAL_RATE / speed * _FASTEST**-late, _PAUSE))
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

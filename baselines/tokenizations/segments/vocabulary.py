@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from baselines.parts.learnt_symbols import PacketSymbols
+from baselines.parts.learnt_symbols import LARGEST_PAYLOAD, PacketSymbols
 from baselines.parts.sketches import REQUEST_BYTES, TCP_REQUEST_BYTES, TRANSPORTS
 from baselines.tokenizations.segments.alphabet import (
     CYCLE,
@@ -57,7 +57,8 @@ def first_tokens(plain: PacketSymbols, opening: PacketSymbols) -> dict[int, int]
 def make_lexicon(plain: PacketSymbols, opening: PacketSymbols) -> Lexicon:
     """Return what each token is. A request that waited has no gap of its own: its header says when it comes."""
     asking = np.where(plain.high <= REQUEST_BYTES, SHORT, REQUEST)
-    quiet = np.where(plain.up, plain.high <= TCP_REQUEST_BYTES, plain.high <= 1)
+    bare = (plain.high <= TCP_REQUEST_BYTES) | (plain.low > LARGEST_PAYLOAD)
+    quiet = np.where(plain.up, bare, plain.high <= 1)
     packet = np.where(quiet, QUIET, np.where(plain.up, asking, DATA))
     later = len(opening.up)
     ahead = np.concatenate([np.full(size, kind) for kind, size in _AHEAD])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +16,22 @@ from baselines.tokenizations.segments.alphabet import (
     COLUMNS,
     CYCLE,
     END,
+    PER_OCTAVE,
     QUIET,
     RATE,
+    RATE_FLOOR,
+    RATE_PER_OCTAVE,
+    RATES,
     RTP,
     SIZE,
+    SIZE_FLOOR,
+    SIZES,
     TRANSPORT,
     TRIP,
+    bin_of,
     trip_in,
 )
-from baselines.tokenizations.segments.header_model import HeaderHistory, rung_at, rung_code
+from baselines.tokenizations.segments.header_model import LARGE, HeaderHistory, rung_at, rung_code
 from baselines.tokenizations.segments.playing import allow_rows, describe_rows, push_rows
 from baselines.tokenizations.segments.script import Script
 from baselines.tokenizations.segments.state import (
@@ -45,7 +53,18 @@ from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS, Condition, Trace
 
+# How often a segment is drawn that must end by playback's start, and how much of the time that is left it may take to
+# be held to end there.
+_TRIES, _NEAR = 6, (0.8, 2.0)
 _KEPT = ("_real", "_whole", "_applications", "_duration", "_most", "_forced", "_allowed")
+
+
+class _Media(NamedTuple):
+    """Bytes and bytes/s of a segment, and the rung asked for where it ends."""
+
+    size: float
+    rate: float
+    rung: int
 
 
 class SegmentWriter:
@@ -151,20 +170,38 @@ class SegmentWriter:
         opened = float(self._real[row, NOW])
         wanted = self._wanted[row]
         inputs = history.features(application, len(self._script.applications), opened, wanted)
-        at_end = rung_at(wanted, opened + 1.0)
-        for _ in range(3):
-            known = np.concatenate([rung_code(at_end), inputs])
-            size_bin, size = model.draw(known, [], random)
-            rate_bin, rate = model.draw(known, [size], random) if size > 0 else (0, 0.0)
-            seconds = size / rate if rate > 0 else 0.0
-            asked, at_end = at_end, rung_at(wanted, opened + seconds)
-            if asked == at_end:
+        due = wanted.startup - wanted.began - model.lags[application + 1] - opened
+        for _ in range(_TRIES):
+            drawn = self._draw_media(inputs, opened, row)
+            seconds = drawn.size / drawn.rate if drawn.size > LARGE and drawn.rate > 0 else 0.0
+            # Playback starts where a segment has come (never, or before, compares as false).
+            if _NEAR[0] * due < seconds < _NEAR[1] * due:
+                drawn = drawn._replace(rate=drawn.size / due)
                 break
+            if not 0 < due <= seconds:
+                break
+        size, rate, at_end = drawn
+        rate_bin = int(bin_of(rate, RATE_FLOOR, RATE_PER_OCTAVE, RATES))
+        known = np.concatenate([rung_code(at_end), inputs])
         cycle_bin, cycle = model.draw(known, [size, rate], random)
         history.remember(size, rate, cycle, at_end)
         if self._whole[row, WAY] == RTP:
             cycle_bin = 0
-        return size_bin, rate_bin, cycle_bin
+        return int(bin_of(size, SIZE_FLOOR, PER_OCTAVE, SIZES)), rate_bin, cycle_bin
+
+    def _draw_media(self, inputs: NDArray[np.float64], opened: float, row: int) -> _Media:
+        """Draw size and rate of a segment that opens at ``opened`` seconds, at the rung asked for where it will end."""
+        model, random, wanted = self._script.headers, self._batch.streams[row], self._wanted[row]
+        at_end = rung_at(wanted, opened + 1.0)
+        for _ in range(3):
+            known = np.concatenate([rung_code(at_end), inputs])
+            _, size = model.draw(known, [], random)
+            rate = model.draw(known, [size], random)[1] if size > 0 else 0.0
+            seconds = size / rate if rate > 0 else 0.0
+            asked, at_end = at_end, rung_at(wanted, opened + seconds)
+            if asked == at_end:
+                break
+        return _Media(size, rate, at_end)
 
 
 def _pick(shares: NDArray[np.float64], random: np.random.Generator) -> int:

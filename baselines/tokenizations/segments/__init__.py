@@ -70,7 +70,7 @@ def build(options: Mapping[str, Any]) -> Segments:
 class Segments:
     """See the module; a ``StatefulTokenization``."""
 
-    def __init__(self, gap_bins: int = 48, header_members: int = 4, header_epochs: int = 300) -> None:
+    def __init__(self, gap_bins: int = 48, header_members: int = 4, header_epochs: int = 800) -> None:
         self._gap_bins = gap_bins
         self._members = header_members
         self.header_epochs = header_epochs

@@ -33,7 +33,7 @@ def fit_headers(
     applications: int,
     seed: int,
     members: int = 4,
-    epochs: int = 300,
+    epochs: int = 800,
     hidden: int = 48,
 ) -> HeaderModel:
     """Fit the model to the headers of training traces, each with its application's number."""

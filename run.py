@@ -17,8 +17,9 @@ from benchmark.harness.matrix import run_with_references
 from benchmark.harness.mirror import mirror
 from benchmark.harness.progress import CellProgress
 from benchmark.harness.registry import check_choices
-from hydra_plugins.tracearena.composition import ROOT, cell_of, reference_in, register_resolvers, rooms_of
-from hydra_plugins.tracearena.presets import check_presets
+from benchmark.sweeping.composition import ROOT, cell_of, reference_in, register_resolvers, rooms_of
+from benchmark.sweeping.discovery import offer_plugins
+from benchmark.sweeping.presets import check_presets
 from leaderboard.submitting.hydra_choices import offer_submissions
 
 
@@ -36,6 +37,7 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    offer_plugins()
     register_resolvers()
     check_choices(sys.argv[1:], ROOT / "conf", *offer_submissions(ROOT))
     check_presets(sys.argv[1:])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmark.record import Record
 from leaderboard.records import ROOT
-from leaderboard.submitting.claims import read_claims
-from leaderboard.submitting.entry import read_entries
-from leaderboard.submitting.verdict import is_verified, read_verdict
+from leaderboard.submitting.agreement import FIGURES
+from leaderboard.submitting.claims import read_claims, values_by_figure
+from leaderboard.submitting.entry import Entry, read_entries
+from leaderboard.submitting.verdict import Verdict, is_verified, read_verdict
 
 
 def verified_cells(root: Path = ROOT) -> dict[str, str]:
@@ -18,6 +20,15 @@ def verified_cells(root: Path = ROOT) -> dict[str, str]:
         if verdict is None or not is_verified(entry):
             continue
         seeds = ", ".join(map(str, verdict.seeds))
-        for record in read_claims(entry)[0]:
+        for record in _confirmed(entry, verdict):
             marks[record.cell] = f"run again on fresh seeds ({seeds}), and agreed"
     return marks
+
+
+def _confirmed(entry: Entry, verdict: Verdict) -> list[Record]:
+    """The records that the verdict is on: of its dataset, budget and corpus, with the very scores that it compared."""
+    setting = {"dataset": verdict.dataset, "budget": verdict.budget}
+    claims = [record for record in read_claims(entry)[0] if setting.items() <= record.choices.items()]
+    claimed = {figure: values for figure, values in values_by_figure(claims).items() if figure in FIGURES}
+    same = claimed == verdict.claimed and all(record.corpus == verdict.corpus for record in claims)
+    return claims if same else []

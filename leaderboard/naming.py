@@ -10,10 +10,18 @@ from typing import Any
 
 from benchmark.record import Record
 
+# Note of rows whose traces were made elsewhere.
+ELSEWHERE = "not re-runnable"
 METHOD_AXES = ("generator", "tokenization", "context", "conditioning")
 # What arenas are told apart by isn't part of a row's identity.
 _OF_ARENAS = ("seed", "dataset", "budget")
 LONGEST_NAME = 120
+
+
+def made_elsewhere(record: Record) -> bool:
+    """Tell whether a record's traces were handed in as captures, so that nobody can make them again."""
+    generator = record.config.get("generator")
+    return isinstance(generator, Mapping) and generator.get("submission") == "captures"
 
 
 def digest(value: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from benchmark.record import Record
 from leaderboard.board import Interval, Rank, Row
 from leaderboard.figures import C2ST, CATALOGUE, FLAGGED, L2_RAW, RANKED, headline
-from leaderboard.naming import digest, distinct_names, method_key, row_key, row_name, slug
+from leaderboard.naming import ELSEWHERE, digest, distinct_names, made_elsewhere, method_key, row_key, row_name, slug
 from leaderboard.ranking import LEAST_SEEDS, rank_rows
 from leaderboard.records import state_of
 from leaderboard.scoring import FAILURES, Scores, gather, imputed_shares, intervals
@@ -202,9 +202,15 @@ def _row(draft: _Draft, name: str, verified: Mapping[str, str]) -> Row:
         ranked=not draft.reason,
         unranked_reason=draft.reason,
         verified=marks[0] if scored and len(marks) == len(scored) else None,
-        notes=tuple(sorted({note for record in draft.records for note, value in record.notes.items() if value})),
+        notes=_notes(draft),
         intervals=draft.intervals,
         ranks=draft.ranks,
         imputed=max(shares.values(), default=0.0),
         imputed_by_metric=shares,
     )
+
+
+def _notes(draft: _Draft) -> tuple[str, ...]:
+    """What the records note of themselves, and whether the traces were made elsewhere."""
+    noted = {note for record in draft.records for note, value in record.notes.items() if value}
+    return tuple(sorted(noted | {ELSEWHERE for record in draft.records if made_elsewhere(record)}))

@@ -26,7 +26,7 @@ def check_record(record: Record) -> None:
     _name("method", record.method)
     for number in ("seed", "pid"):
         _whole(number, getattr(record, number))
-    for text in ("reason", "traceback", "started", "ended", "boot"):
+    for text in ("reason", "traceback", "started", "ended", "boot", "violation"):
         _encodable(text, getattr(record, text))
     _mapping("choices", record.choices, _name)
     _mapping("metric_versions", record.metric_versions, _whole)
@@ -35,7 +35,7 @@ def check_record(record: Record) -> None:
     _mapping("floors", record.floors, lambda name, value: None if value is None else _number(name, value))
     _mapping("per_trace", record.per_trace, _by_trace)
     _mapping("stages", record.stages, _stage)
-    for name in ("config", "code", "packages", "machine", "figures", "notes", "probe"):
+    for name in ("config", "code", "packages", "machine", "figures", "curve", "notes", "probe"):
         _tree(name, getattr(record, name))
     for axis in AXES:
         if not isinstance(record.config.get(axis, {}), dict):

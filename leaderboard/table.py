@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from leaderboard.board import Arena, Board, Row
 from leaderboard.figures import Figure
+from leaderboard.naming import ELSEWHERE
 from leaderboard.records import printable
 
 # Formats of tabulate whose readers would act on markup in a cell.
@@ -40,7 +41,8 @@ def render_arena(arena: Arena, form: str = "simple") -> str:
 def _named(row: Row) -> str:
     share = f" [{row.imputed:.0%} imputed]" if row.imputed else ""
     mark = " ✔" if row.verified else ""
-    return f"{row.name}{share}{mark}"
+    origin = f" [{ELSEWHERE}]" if ELSEWHERE in row.notes else ""
+    return f"{row.name}{share}{origin}{mark}"
 
 
 def _cells(row: Row, figures: Sequence[Figure]) -> list[str]:

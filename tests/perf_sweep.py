@@ -59,7 +59,7 @@ def sweep(folder: Path, kill: bool) -> None:
 
 def main() -> None:
     """Run the matrix twice."""
-    os.environ.update(RAY_AUTH_MODE="disabled", RAY_worker_niceness="0", PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1")
+    os.environ.update(RAY_AUTH_MODE="disabled", RAY_worker_niceness="0", OMP_NUM_THREADS="1")
     with tempfile.TemporaryDirectory(prefix="sweep-") as made:
         folder = Path(sys.argv[1] if len(sys.argv) > 1 else made).resolve()
         if not (folder / "captures").exists():

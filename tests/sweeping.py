@@ -15,8 +15,11 @@ from hydra.types import HydraContext, RunMode
 
 from benchmark.harness.remote import Remote
 from benchmark.harness.store import Store
-from hydra_plugins.tracearena.composition import register_resolvers
+from benchmark.sweeping.composition import register_resolvers
+from benchmark.sweeping.discovery import offer_plugins
 from tests.houses import ROOT
+
+offer_plugins()
 
 
 def make_result(config: Any) -> float:

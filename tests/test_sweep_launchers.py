@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.houses import ROOT
 from tests.sweeping import launcher_of
 
 pytestmark = pytest.mark.slow
@@ -13,10 +12,9 @@ PRESETS = {
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_jobs_end_and_return_their_figures(name, tmp_path, monkeypatch):
+def test_jobs_end_and_return_their_figures(name, tmp_path):
     plugin, words = PRESETS[name]
     pytest.importorskip(f"hydra_plugins.{plugin}", reason=f"{plugin} isn't installed (requirements-sweeps.lock)")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with launcher_of(f"hydra/launcher={name}", f"results={tmp_path}", *words) as launcher:
         jobs = [[f"seed={seed}", f"results={tmp_path}"] for seed in (0, 1, 1)]
         returned = launcher.launch(jobs, initial_job_idx=0)

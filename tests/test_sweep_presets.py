@@ -7,10 +7,12 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from hydra_plugins.tracearena import presets
-from hydra_plugins.tracearena.composition import register_resolvers
+from benchmark.sweeping import presets
+from benchmark.sweeping.composition import register_resolvers
+from benchmark.sweeping.discovery import offer_plugins
 from tests.houses import ROOT
 
+offer_plugins()
 LAUNCHERS = ("joblib", "ray", "submitit_local", "submitit_slurm")
 
 

@@ -8,15 +8,12 @@
 
 #include "abi.h"
 #include "arithmetic.h"
-#include "parse.h"
+#include "headers.h"
+#include "segments.h"
+#include "transport.h"
 
 #define TICK_SHIFT 10
-#define BURST_TICKS 29297   /* 30 ms, rounded up */
-#define REQUEST_TICKS 48829 /* 50 ms, rounded up */
-#define REQUEST_BYTES 60
-#define TCP_REQUEST_BYTES 47 /* more than any control frame of HTTP/2 takes in a record of TLS */
-#define FRAME_BYTES 298 /* VCAML's UDP length of 306, less the header */
-#define FRAME_SLACK 2
+#define BURST_TICKS 29297 /* 30 ms, rounded up */
 
 #if LEVEL >= 1
 static __always_inline void count_size(const struct packet *packet, struct half *own, __u32 times)
@@ -90,170 +87,6 @@ static __always_inline void count_gap(struct local *local, struct half *own, __u
 		own->gap_max = gap;
 	if (gap >= BURST_TICKS)
 		own->bursts = more(own->bursts, 1);
-}
-#endif
-
-#if LEVEL >= 3
-/* How many of the packets that end at `end` are no news where `next` is awaited. */
-static __always_inline __u32 count_old(const struct packet *packet, __u32 next, __u32 end, __u32 times)
-{
-	if ((__s32)(packet->seq - next) > 0)
-		return (__s32)(end - (times - 1) * packet->size - next) > 0 ? 0 : times;
-	if ((__s32)(end - next) <= 0)
-		return times;
-	return times == 1 ? 0 : (next - packet->seq) / packet->size;
-}
-
-static __always_inline void follow_sequence(struct half *own, const struct packet *packet, int opening, __u32 times)
-{
-	__u32 flags = packet->flags, taken = times * packet->size, end, old;
-
-	if (flags & PSH)
-		own->pushes = more(own->pushes, 1);
-	if (flags & (SYN | FIN))
-		taken += (flags >> 1 & 1) + (flags & 1);
-	else if (!taken && (flags & (ACK | RST)) == ACK && !opening && packet->ack == own->last_ack)
-		own->repeated_acks = more(own->repeated_acks, 1);
-	if (flags & ACK)
-		own->last_ack = packet->ack;
-	if (!taken)
-		return;
-	end = packet->seq + taken;
-	if (opening) {
-		own->next_seq = end;
-		return;
-	}
-	if ((__s32)(packet->seq - own->next_seq) > 0)
-		own->holes = more(own->holes, 1);
-	old = count_old(packet, own->next_seq, end, times);
-	if (old < times)
-		own->next_seq = end;
-	if (old && packet->size)
-		own->retransmits = more(own->retransmits, old);
-}
-
-/* Round trips from a TSval to its echo (RFC 7323); `own` measures those that `other` noted. */
-static __always_inline void follow_timestamps(struct half *own, const struct half *other, const struct packet *packet,
-					      __u32 size, __u32 tick)
-{
-	if (packet->flags & ACK && other->probe != own->answered) {
-		__s32 past = packet->ts_echo - other->probe_value;
-
-		if (past == 0) {
-			__u32 trip = elapsed(tick, other->probe_tick);
-
-			own->rtt_samples = more(own->rtt_samples, 1);
-			own->rtt_sum += trip;
-			own->rtt_min = least(own->rtt_min, trip);
-			own->rtt_max = most(own->rtt_max, trip);
-		}
-		if (past >= 0)
-			own->answered = other->probe;
-	}
-	if (size && own->probe == other->answered && packet->ts_value != own->probe_value) {
-		own->probe_value = packet->ts_value;
-		own->probe_tick = tick;
-		own->probe++;
-	}
-}
-#endif
-
-#if LEVEL >= 4
-static __always_inline void follow_request(struct requests *up, __u32 tick, __u32 size, int over_tcp)
-{
-	if (size < (over_tcp ? TCP_REQUEST_BYTES : REQUEST_BYTES))
-		return;
-	if (up->number && elapsed(tick, up->tick) < REQUEST_TICKS)
-		return;
-	up->tick = tick;
-	/* Number 0 is before the first request, so counting wraps to 1. */
-	up->number = up->number == 0xFFFF ? 1 : up->number + 1;
-	up->requests = more(up->requests, 1);
-}
-
-/* Count the running segment as complete; `request` is the tick of the one that ended it. */
-static __always_inline void close_segment(struct local *local, struct segments *down, __u32 request)
-{
-	__u32 size = down->open, time = elapsed(down->last, down->start), place;
-
-	down->segments = more(down->segments, 1);
-	down->bytes += size;
-	down->size_last = size;
-	down->size_max = most(down->size_max, size);
-	down->time += time;
-	down->time_max = most(down->time_max, time);
-	down->rate_sum += 256 + log2_eighths(size) - log2_eighths(time);
-	down->idle += elapsed(request, down->last);
-	place = forget(local, least(bit_length(size >> 12), SEGMENT_BINS - 1));
-	if (place < SEGMENT_BINS && down->bins[place] < 0xFF)
-		down->bins[place]++;
-#if LEVEL >= 5
-	place = down->ring_next;
-	if (place < RING) {
-		down->ring_bytes[place] = size;
-		down->ring_gap[place] = elapsed(request, down->start);
-	}
-	down->ring_next = place + 1 >= RING ? 0 : place + 1;
-#endif
-}
-
-static __always_inline void follow_segment(struct local *local, struct segments *down, const struct requests *up,
-					   __u32 tick, __u32 bytes)
-{
-	if (!bytes)
-		return;
-	if (down->number != up->number) {
-		if (down->number && down->open)
-			close_segment(local, down, up->tick);
-		down->number = up->number;
-		down->start = up->tick;
-		down->open = 0;
-	}
-	down->open += bytes;
-	down->last = tick;
-}
-
-static __always_inline int alike(__u32 size, __u32 recent)
-{
-	return size + FRAME_SLACK >= recent && recent + FRAME_SLACK >= size;
-}
-
-static __always_inline void follow_frame(struct segments *down, __u32 tick, __u32 size)
-{
-	int same;
-
-	if (size <= FRAME_BYTES)
-		return;
-	same = alike(size, down->recent[0]) || alike(size, down->recent[1]) || alike(size, down->recent[2]);
-	down->recent[2] = down->recent[1];
-	down->recent[1] = down->recent[0];
-	down->recent[0] = size;
-	down->frame_bytes += size;
-	if (same) {
-		down->frame_open += size;
-		return;
-	}
-	if (down->frame_open) {
-		__u32 gap = elapsed(tick, down->frame_tick);
-
-		down->frame_gap_squares += square(gap);
-		down->frame_gap_max = most(down->frame_gap_max, gap);
-		down->frame_max = most(down->frame_max, down->frame_open);
-	}
-	down->frames = more(down->frames, 1);
-	down->frame_tick = tick;
-	down->frame_open = size;
-}
-
-/* Add `times` packets of a size that the last one had too: they go on with its frame. */
-static __always_inline void repeat_frame(struct segments *down, __u32 size, __u32 times)
-{
-	if (size <= FRAME_BYTES || !times)
-		return;
-	down->recent[2] = times > 1 ? size : down->recent[1];
-	down->recent[1] = down->recent[0];
-	down->frame_bytes += times * size;
-	down->frame_open += times * size;
 }
 #endif
 

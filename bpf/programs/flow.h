@@ -4,6 +4,7 @@
 #define FLOW_H
 
 #include "maps.h"
+#include "merged.h"
 #include "parse.h"
 #include "plain.h"
 #include "window.h"
@@ -165,23 +166,26 @@ static __always_inline void publish(const struct short_key *key, const struct fl
 		counts->overwritten++;
 }
 
-/* Move a half past its window's end to the window of `ns`; publish the flow's window if that closes it. */
-static __always_inline void enter_window(const struct short_key *key, struct flow *flow, struct half *own,
-					 const struct half *other, __u64 ns, struct counters *counts)
+/*
+ * Move a half past its window's end to the window that the packet is in; publish the flow's window if that closes it. What
+ * the verifier knows of both windows is forgotten, so that it follows the model once, and not for each way there.
+ */
+static __always_inline void enter_window(struct local *local, struct flow *flow, struct half *own,
+					 const struct half *other, int up)
 {
-	__u32 zero = 0, newest = most(own->window, other->window), index;
+	__u32 zero = 0, newest = forget(local, most(own->window, other->window)), index;
 	struct clock *times = bpf_map_lookup_elem(&clock, &zero);
 
 	if (!times)
 		return;
-	index = most(window_at(times, ns), newest);
+	index = forget(local, most(window_at(times, local->packet.ns), newest));
 	if (index > newest && (own->window_end | other->window_end))
-		publish(key, flow, newest, counts);
+		publish(&local->packet.key, flow, newest, &local->counters);
 	own->window = index;
 	own->window_end = times->epoch + (__u64)(index + 1 - times->index) * times->window;
 	clear_half(own);
 #if LEVEL >= 4
-	if (own == &flow->up)
+	if (up)
 		flow->requests.requests = 0;
 	else
 		clear_segments(&flow->segments);
@@ -212,6 +216,7 @@ static __always_inline void account(struct local *local)
 	struct flow *flow;
 	struct half *own, *other;
 	int forward, up, opening;
+	__u64 place;
 
 	/* What follows reads the packet from memory, so that the verifier looks at it once, and not for each way there. */
 	asm volatile("" ::: "memory");
@@ -233,17 +238,15 @@ static __always_inline void account(struct local *local)
 		counts->skipped[SKIP_CLASH] += packet->ahead + 1;
 		return;
 	}
-	up = forward != (int)flow->turned;
-	own = &flow->up;
-	other = &flow->down;
-	if (!up) {
-		own = &flow->down;
-		other = &flow->up;
-	}
+	/* Without branches, so that the verifier follows all that comes for both directions at once. */
+	up = whole(forward ^ flow->turned) & 1;
+	place = (up - 1) & sizeof(struct half);
+	own = (void *)flow + place;
+	other = (void *)flow + (place ^ sizeof(struct half));
 	opening = 0;
 	if (packet->ns >= own->window_end || own->window < other->window) {
-		opening = own->window_end == 0;
-		enter_window(&packet->key, flow, own, other, packet->ns, counts);
+		opening = forget(local, own->window_end == 0);
+		enter_window(local, flow, own, other, up);
 	}
 	if (packet->ahead) {
 		count_packets(local, flow, own, other, up, opening, packet->ahead);

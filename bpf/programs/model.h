@@ -74,7 +74,8 @@ static __always_inline int sum_forest(const void *model, __u32 *row)
 		node = nodes + at;
 		at = node->next;
 		if (!node->vote) {
-			at += row[node->place] > node->value;
+			/* The mask changes nothing, and is why the verifier takes both ways for one. */
+			at = (at + (row[node->place] > node->value)) & 0xFFFF;
 			continue;
 		}
 		sums[node->place & (LABELS - 1)] += node->value;

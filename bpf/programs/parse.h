@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From bytes to a parsed packet: VLAN and PPPoE, IPv4 and IPv6 with extension headers, TCP with timestamps, UDP. The
- * rules, limits and reasons for skipping are those of benchmark/capture/frames.py and benchmark/wire.py.
+ * From bytes to a parsed packet: VLAN and PPPoE, IPv4 and IPv6 with extension headers, TCP, UDP. The rules, limits and
+ * reasons for skipping are those of benchmark/capture/frames.py and benchmark/wire.py.
  */
 #ifndef PARSE_H
 #define PARSE_H
@@ -9,41 +9,11 @@
 #include "arithmetic.h"
 #include "headers.h"
 #include "maps.h"
+#include "options.h"
+#include "source.h"
 
-#define VLANS 4       /* tags before the walk gives up */
-#define EXTENSIONS 8  /* IPv6 extension headers before it does */
-#define OPTIONS 40    /* bytes of TCP options, each of which may be an option */
-#define FARTHEST 0x7FFF /* no header stands farther from the packet's first byte */
-
-/*
- * Where a packet's bytes are. `captured` of its `length` bytes are there to read. In the packet's own memory `end` bounds
- * them for the verifier; a copy stands in a buffer of BUFFER bytes.
- */
-struct source {
-	const void *data;
-	const void *end;
-	__u32 captured;
-	__u32 length;
-	int copied;
-	int lacking; /* set where a header goes on past the captured bytes */
-	struct local *local;
-};
-
-/* Return where `size` bytes stand from `offset` on, or NULL where fewer are captured. */
-static __always_inline const void *bytes_at(struct source *source, __u32 offset, __u32 size)
-{
-	const void *at = source->data + offset;
-
-	if (source->copied) {
-		/* The mask is for the verifier: it changes nothing. */
-		if (offset + size <= source->captured)
-			return source->data + (offset & (BUFFER - 1));
-	} else if (offset <= FARTHEST && at + size <= source->end) {
-		return at;
-	}
-	source->lacking = 1;
-	return NULL;
-}
+#define VLANS 4      /* tags before the walk gives up */
+#define EXTENSIONS 8 /* IPv6 extension headers before it does */
 
 /* Find the IP header behind Ethernet, VLAN tags and PPPoE (RFC 2516): set `at` to it, return its version, or 0. */
 static __always_inline __u32 find_ip(struct source *source, __u32 *at)
@@ -89,63 +59,6 @@ static __always_inline __u32 find_ip(struct source *source, __u32 *at)
 		return 0;
 	first = bytes_at(source, *at, 1);
 	return first && *first >> 4 == version ? version : 0;
-}
-
-/* Find the timestamp option (RFC 7323, 3.2) among the `size` bytes of TCP options at `at`, byte by byte. */
-static __always_inline void walk_options(struct source *source, __u32 at, __u32 size, struct packet *packet)
-{
-	volatile struct walk *walk = &source->local->walk;
-	const __u8 *byte;
-	__u32 k;
-
-	at = forget(source->local, at) & FARTHEST;
-	size = forget(source->local, size);
-	walk->value = 0;
-	walk->kind = walk->left = walk->wanted = 0;
-	for (k = 0; k < OPTIONS; k++) {
-		if (k >= size)
-			return;
-		byte = bytes_at(source, at + k, 1);
-		if (!byte)
-			return;
-		if (walk->left) {
-			walk->value = walk->value << 8 | *byte;
-			walk->left--;
-			if (!walk->wanted || walk->left)
-				continue;
-			packet->ts_value = walk->value >> 32;
-			packet->ts_echo = walk->value;
-			packet->flags |= HAS_TIMESTAMPS;
-			return;
-		}
-		if (walk->kind) {
-			if (*byte < 2 || k - 1 + *byte > size)
-				return;
-			walk->wanted = walk->kind == 8 && *byte == 10;
-			walk->left = *byte - 2;
-			walk->kind = 0;
-		} else if (*byte == 0) {
-			return;
-		} else if (*byte != 1) {
-			walk->kind = *byte;
-		}
-	}
-}
-
-static __always_inline void find_timestamps(struct source *source, __u32 at, __u32 size, struct packet *packet)
-{
-	const struct timestamps *usual;
-
-	if (size >= sizeof(*usual)) {
-		usual = bytes_at(source, at, sizeof(*usual));
-		if (usual && raw_32(&usual->kind) == to_be32(NOP_NOP_TIMESTAMPS)) {
-			packet->ts_value = read_32(&usual->value);
-			packet->ts_echo = read_32(&usual->echo);
-			packet->flags |= HAS_TIMESTAMPS;
-			return;
-		}
-	}
-	walk_options(source, at, size, packet);
 }
 
 /* Read the IPv4 header at `at`; set `header` to its size. */
@@ -306,40 +219,6 @@ static __always_inline void parse(struct source *source, struct packet *packet)
 {
 	__builtin_memset(packet, 0, sizeof(*packet));
 	packet->skip = parse_ip(source, packet);
-}
-
-/*
- * Say how many of the wire's packets were merged into one with `size` bytes of payload in each but the last. `segments` is
- * what the kernel counted; where it doesn't fit the payload (untrusted senders leave it 0), the payload tells.
- * Segmentation leaves FIN and PSH to the last, and a SYN is taken for that one's.
- */
-static __always_inline void split(struct packet *packet, __u32 segments, __u32 size)
-{
-	__u32 payload = packet->size, header = packet->bytes - payload, ahead;
-
-	if (payload <= size) {
-		packet->size = least(payload, 0xFFFF);
-		return;
-	}
-	if (!segments || segments > 0xFFFF || (segments - 1) * size >= payload || payload > segments * size)
-		segments = (payload + size - 1) / size;
-	ahead = segments - 1;
-	packet->ahead = ahead;
-	packet->size = least(size, 0xFFFF);
-	packet->bytes = ahead * (header + size);
-	packet->last_size = payload - ahead * size;
-	packet->last_bytes = header + packet->last_size;
-	packet->last_flags = packet->flags;
-	packet->flags &= ~(SYN | FIN | PSH);
-}
-
-/* Have the last one of merged packets be counted. */
-static __always_inline void turn_to_last(struct packet *packet)
-{
-	packet->seq += packet->ahead * packet->size;
-	packet->size = packet->last_size;
-	packet->bytes = packet->last_bytes;
-	packet->flags = packet->last_flags;
 }
 
 #endif

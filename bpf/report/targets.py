@@ -124,8 +124,8 @@ def _of_insns(study: Study) -> str:
 
 
 def _boots(run: Run) -> int:
-    """How often each stretch of packets was booted and run; a figure stands only where all counted alike."""
-    return min((len(seconds) for seconds in run.note("boot_seconds") or []), default=0)
+    """How often each kind of packet was booted and run; a figure stands only where all counted alike."""
+    return max((len(seconds) for seconds in run.note("boot_seconds") or []), default=0)
 
 
 def summarise(study: Study) -> str:

@@ -1,7 +1,7 @@
 """A router under emulation: the same bytecode on another architecture's kernel.
 
-Emulation counts instructions and says nothing of time: no latency is reported. Every boot is repeated, and what a
-packet costs is reported only where all boots counted the same.
+Emulation counts instructions and says nothing of time: no latency is reported. All traces are replayed; the first boot
+is repeated, and what a packet costs is reported only where all of its boots counted the same.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from bpf.routers.kinds import Kind, find_kinds
 from bpf.routers.machine import Machine
 from bpf.routers.replay_script import Costs, ReplayScript, Timed
 
-OPTIONS: Mapping[str, int] = {"boots": 3, "repeat": 10_000, "packets": 20_000, "seconds": 120}
-"""boots: of each script. repeat: of a measured packet. packets, seconds: of one boot, at most."""
+OPTIONS: Mapping[str, int] = {"boots": 3, "repeat": 10_000, "packets": 100_000, "seconds": 300}
+"""boots: of the first traces, others have one. repeat: of a measured packet. packets, seconds: of a boot, at most."""
 _PROGRAMS = {"tc": ("tc", "tc"), "tcx": ("tc", "tc"), "xdp": ("tc", "xdp"), "socket": ("socket", "socket")}
 """Hooks, and whose programs replay and are measured: an XDP test run takes milliseconds, and tc accounts alike."""
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Traces of one boot, by their places in the list of all, and their client's prefix."""
+    """Traces of one boot, by their places in the list of all, and their client's prefix; ``first`` of that prefix."""
 
     places: tuple[int, ...]
     client: str
+    first: bool
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What the boots of one script gave; ``timed`` and ``costs`` hold an entry a boot."""
+    """What the boots of one script gave; ``timed`` and ``costs`` hold an entry a boot, or one for all of them."""
 
     verdicts: list[Verdicts]
     timed: list[Timed]
@@ -80,16 +81,16 @@ class EmulatedRouter:
         """Boots: traces of one client prefix, as many as fit."""
         for client in dict.fromkeys(trace.client for trace in traces):
             places: list[int] = []
-            packets = 0
+            packets, first = 0, True
             for place, trace in enumerate(traces):
                 if trace.client != client:
                     continue
                 if places and packets + len(trace.packets) > self.options["packets"]:
-                    yield _Part(tuple(places), client)
-                    places, packets = [], 0
+                    yield _Part(tuple(places), client, first)
+                    places, packets, first = [], 0, False
                 places.append(place)
                 packets += len(trace.packets)
-            yield _Part(tuple(places), client)
+            yield _Part(tuple(places), client, first)
 
     def _try(
         self, guest: Guest, bundle: Bundle, probe: Probe, traces: Sequence[Trace], part: _Part, kinds: Sequence[Kind]
@@ -103,9 +104,10 @@ class EmulatedRouter:
         places = {
             kind.name: script.measure(traces[kind.trace], kind.packet, self.options["repeat"])
             for kind in kinds
-            if kind.trace in part.places
+            if part.first and traces[kind.trace].client == part.client
         }
-        boots = [guest.run(script.script, self.options["seconds"]) for _ in range(self.options["boots"])]
+        count = self.options["boots"] if part.first else 1
+        boots = [guest.run(script.script, self.options["seconds"]) for _ in range(count)]
         first = boots[0].answers
         return _Outcome(
             script.verdicts(first),
@@ -129,11 +131,12 @@ def _summarise(
 ) -> tuple[dict[str, float], dict[str, str], dict[str, Any]]:
     """Figures, reasons for those that aren't there, and notes."""
     seen, accounted, skipped, closed, lost = _count([outcome.counters for outcome in outcomes])
-    timed = [sum(boot, Timed(0, 0, 0, 0)) for boot in zip(*(outcome.timed for outcome in outcomes), strict=True)]
-    costs: list[dict[str, Costs]] = [{} for _ in timed]
-    for outcome in outcomes:
-        for boot, measured in zip(costs, outcome.costs, strict=True):
-            boot.update(measured)
+    repeated = [outcome for outcome in outcomes if outcome.costs[0]] or outcomes[:1]
+    timed: list[Timed] = []
+    costs: list[dict[str, Costs]] = []
+    for boot in range(len(repeated[0].seconds)):
+        timed.append(sum((one.timed[min(boot, len(one.timed) - 1)] for one in outcomes), Timed(0, 0, 0, 0)))
+        costs.append({name: cost for one in repeated for name, cost in one.costs[boot].items()})
     closings = closed / max(1, accounted)
     estimates = [_estimate(kinds, boot, closings) for boot in costs]
     replayed = [boot.added for boot in timed]
@@ -155,6 +158,7 @@ def _summarise(
         reasons["added_insns"] = f"boots differ: {', '.join(f'{one:.2f}' for one in added)}"
     notes = {
         "boot_seconds": [outcome.seconds for outcome in outcomes],
+        "repeated_packets": sum(outcome.timed[0].packets for outcome in repeated),
         "added_insns_replayed": [round(one, 3) for one in replayed],
         "added_insns_by_kind": [round(one, 3) for one in estimates],
         "closings_per_packet": closings,

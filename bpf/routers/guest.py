@@ -104,7 +104,8 @@ def _read_bounded(stream: IO[bytes], deadline: float, longest: float) -> bytes:
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         while True:
-            if not selector.select(max(0.0, deadline - time.monotonic())):
+            left = deadline - time.monotonic()
+            if left <= 0 or not selector.select(left):
                 raise AgentError(f"the guest took more than {longest:.0f} s; its last words: {_end(parts)}")
             part = os.read(stream.fileno(), 1 << 16)
             if not part:

@@ -153,7 +153,7 @@ def _time_nfstream(traces: Sequence[Trace], python: str) -> dict[str, Any]:
             raise Unsupported(f"NFStream: {error}") from error
     if done.returncode:
         words = done.stderr.strip().splitlines()[-1:] or ["it failed"]
-        hint = " (pip install nfstream)" if "No module named 'nfstream'" in words[0] else ""
+        hint = " (pip install -r requirements-nfstream.lock)" if "No module named 'nfstream'" in words[0] else ""
         raise Unsupported(f"NFStream: {words[0]}{hint}")
     start, *found = json.loads(done.stdout.strip().splitlines()[-1])
     packets = sum(one[2] for one in found)

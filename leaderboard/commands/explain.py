@@ -18,6 +18,7 @@ from leaderboard.marks import verified_cells
 from leaderboard.naming import leaves
 from leaderboard.records import find_records, printable, read_one, read_records, state_of
 from leaderboard.settings import command
+from leaderboard.violations import say_violations
 
 EXAMPLES = """\
   python -m leaderboard explain 6deb               a cell by the beginning of its id
@@ -25,7 +26,7 @@ EXAMPLES = """\
   python -m leaderboard explain 6deb --all         every score, not only the table's
   python -m leaderboard explain 6deb --json
 """
-LINES_OF_LOG = 5
+LINES_OF_LOG, VIOLATION_LETTERS = 5, 2000
 
 
 def add(subparsers: Subparsers) -> None:
@@ -149,17 +150,9 @@ def _number(value: float | None) -> str:
 
 
 def _violation(record: Record) -> list[str]:
-    """The first protocol violation, where the record holds one; else the level at which shares begin to fall."""
-    held = record.notes.get("first_violation")
-    if held:
-        return [f"first protocol violation: {held if isinstance(held, str) else json.dumps(held, sort_keys=True)}"]
-    for level in range(5):
-        share = record.value(f"validity.l{level}.raw")
-        if share is not None and share < 1:
-            return [
-                f"protocol violations begin at level {level}: {share:.4f} of packets are legal up to it, as sampled"
-            ]
-    return []
+    """The first protocol violation in words, where the record has it, and what its scores say."""
+    first = [f"first protocol violation: {record.violation[:VIOLATION_LETTERS]}"] if record.violation else []
+    return [*first, say_violations(record)]
 
 
 def _log(folder: Path | None) -> list[str]:

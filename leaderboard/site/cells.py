@@ -11,14 +11,16 @@ from typing import Any
 from benchmark.record import Record
 from leaderboard.board import Arena, Row
 from leaderboard.figures import CATALOGUE
+from leaderboard.naming import made_elsewhere
 from leaderboard.records import state_of
 from leaderboard.site.curve import draw_curve
 from leaderboard.site.evidence import Evidence, clean
 from leaderboard.site.numbers import count, limits, of_metric, plain
+from leaderboard.violations import say_violations
 
 AXES = ("dataset", "budget", "generator", "tokenization", "context", "conditioning", "probe", "router")
 _SAFE = re.compile(r"[0-9a-z]{1,40}")
-LONGEST = 200_000
+LONGEST, LONGEST_VIOLATION = 200_000, 2_000
 
 
 def cell_name(record: Record) -> str:
@@ -49,7 +51,6 @@ def cell_page(arena: Arena, row: Row, record: Record, evidence: Evidence, comman
     """Return what the template of a cell's page names, but for the picture's address."""
     ended = record.status == "ok"
     families = _families(record)
-    violation = record.notes.get("first_violation")
     return {
         "cell": record.cell,
         "method": row.name,
@@ -61,8 +62,8 @@ def cell_page(arena: Arena, row: Row, record: Record, evidence: Evidence, comman
         "notes": _notes(record),
         "command": command,
         "dirty": bool(record.code.get("dirty")),
-        "violation": clean(str(violation)) if violation else "",
-        "no_violation": _no_violation(record),
+        "violation": clean(record.violation)[:LONGEST_VIOLATION],
+        "violations": say_violations(record),
         "picture_says": f"Real traces beside those of {row.name}, seed {record.seed}: drawn by the run itself.",
         "no_evidence": evidence.absent or "The run drew no picture.",
         **_curve(evidence),
@@ -91,23 +92,10 @@ def cell_page(arena: Arena, row: Row, record: Record, evidence: Evidence, comman
 
 
 def _notes(record: Record) -> list[str]:
-    told = {name: value for name, value in sorted(record.notes.items()) if value and name != "first_violation"}
-    return [name if value is True else clean(f"{name}: {value}") for name, value in told.items()]
-
-
-def _no_violation(record: Record) -> str:
-    """Say what is known where the record doesn't hold the first violation itself."""
-    shares = [(level, record.value(f"validity.l{level}.raw")) for level in range(5)]
-    known = [(level, share) for level, share in shares if share is not None]
-    if not known:
-        return "The record doesn't say: no packet was judged."
-    faulty = next(((level, share) for level, share in known if share < 1), None)
-    if faulty is None:
-        return f"None: as sampled, every packet keeps the rules of levels {known[0][0]} to {known[-1][0]}."
-    return (
-        f"The record doesn't hold it. Violations begin at level {faulty[0]}: "
-        f"{faulty[1]:.4f} of the packets are legal up to it, as sampled."
-    )
+    elsewhere = ["Its traces were made elsewhere: scored as any, and nobody can make them again."]
+    told = {name: value for name, value in sorted(record.notes.items()) if value}
+    said = [name if value is True else clean(f"{name}: {value}") for name, value in told.items()]
+    return said + elsewhere * made_elsewhere(record)
 
 
 def _curve(evidence: Evidence) -> dict[str, Any]:

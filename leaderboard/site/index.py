@@ -8,7 +8,7 @@ from typing import Any
 
 from leaderboard.board import Arena, Board, Row
 from leaderboard.figures import CATALOGUE, Figure
-from leaderboard.naming import METHOD_AXES
+from leaderboard.naming import ELSEWHERE, METHOD_AXES
 from leaderboard.site.evidence import clean
 from leaderboard.site.numbers import count, of_metric, shortened
 
@@ -132,9 +132,8 @@ def tags_of(row: Row) -> list[tuple[str, str, str]]:
     if row.imputed:
         tags.append(("imputed", f"{row.imputed:.0%} imputed", "share of seeds whose missing value is the floor's"))
     tags += [("failed", state, f"a cell of it is {state}") for state in row.states if state != "ok"]
-    tags += [
-        ("note", note, "a note of its records") for note in row.notes if note != "first_violation" and len(note) <= 24
-    ]
+    meanings = {ELSEWHERE: "its traces were made elsewhere: scored as any, and nobody can make them again"}
+    tags += [("note", note, meanings.get(note, "a note of its records")) for note in row.notes if len(note) <= 24]
     return tags
 
 

@@ -32,7 +32,7 @@ def _place(arena: Arena, row: Row, marks: tuple[dict[str, float], dict[str, floa
         "facts": facts_of(arena),
         "why": clean(row.unranked_reason),
         "verified": row.verified,
-        "notes": [clean(note) for note in row.notes if note != "first_violation"],
+        "notes": [clean(note) for note in row.notes],
         "seeds": count(len(row.seeds), "seed"),
         "headline": headline.heading if headline else "",
         "scores": [_score(row, figure.metric, figure.heading, figure.meaning, marks) for figure in arena.figures],

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from leaderboard.submitting.entry import PLACE, VERDICT
+from benchmark.errors import ConfigError
+from leaderboard.submitting.entry import PLACE, VERDICT, check_name
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +25,13 @@ def changed_entries(paths: Sequence[str]) -> tuple[list[str], list[str]]:
             faults.append(f"{path}: {VERDICT} is the maintainers' to write")
         else:
             names.add(parts[2])
+    for name in sorted(names):
+        try:
+            check_name(name, ROOT)
+        except ConfigError as error:
+            # Commands are given the names; one such as --help would pass for a word of theirs.
+            names.discard(name)
+            faults.append(ascii(str(error)))
     return sorted(names), faults
 
 

@@ -26,6 +26,8 @@ MODEL, OUT = Path("model"), Path("out")
 # What is asked for: the conditions of the corpus, then those that differ in quality alone, low and high.
 BATCHES = ("asked", "low", "high")
 FACTS = "facts.json"
+# What a trace may say of how it was made.
+NOTES = ("stitched", "cut")
 MODEL_FILES = (".json", ".safetensors", ".parquet")
 MOST_PACKETS = 2_000_000  # of one trace, as the harness allows a method
 
@@ -98,7 +100,7 @@ def _checked(path: Path, conditions: Sequence[Condition]) -> Iterator[Trace]:
             raise TraceError(f"more than {len(conditions)} traces", path)
         if len(trace.packets) > MOST_PACKETS:
             raise TraceError(f"trace {count} has {len(trace.packets)} packets", path)
-        notes = {"stitched": True} if trace.notes.get("stitched") is True else {}
+        notes = dict.fromkeys((name for name in NOTES if trace.notes.get(name)), True)
         yield replace(trace, name=f"synthetic-{count:04d}", condition=conditions[count], notes=notes)
         count += 1
     if count < len(conditions):

@@ -24,6 +24,7 @@ from benchmark.trace import Condition, Trace
 from leaderboard.submitting.agreement import FIGURES, LEAST_SEEDS, RULE, compare_scores
 from leaderboard.submitting.claims import read_claims, stale_reason, values_by_figure
 from leaderboard.submitting.entry import Entry
+from leaderboard.submitting.inside import NOTES
 from leaderboard.submitting.rerun import Refused, Sampled, run_entry
 from leaderboard.submitting.sandbox.limits import Limits
 from leaderboard.submitting.verdict import Verdict
@@ -130,12 +131,11 @@ def _score(cell: Resolved, setting: Setting, seed: int, found: Sampled) -> Recor
         traces = found.traces["asked"]
         write_traces(folder / "traces.parquet", traces)
         write_traces(folder / PAIRS, _named(found.traces))
-        stitched = any(trace.notes.get("stitched") for trace in traces)
         return {
             **found.sample,
             "packets": sum(len(trace.packets) for trace in traces),
             "figures": found.figures,
-            "notes": {"stitched": True} if stitched else {},
+            "notes": {name: True for name in NOTES if any(trace.notes.get(name) for trace in traces)},
         }
 
     store.make("sample", keys.sample, keep)

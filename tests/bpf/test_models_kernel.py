@@ -13,6 +13,7 @@ from benchmark.trace import Condition, Labels, Trace
 from bpf.models import bronzino, linear, mlp, trees, vcaml
 from bpf.models.blob import KINDS
 from bpf.probe import LoadedProbe, ProbeOptions
+from tests.bpf.large_model import make_largest
 
 FITTERS = {
     "tree": trees.build({"model": "tree"}),
@@ -77,3 +78,13 @@ def test_the_kernel_infers_what_the_reference_does(rows, kind, classes, feature_
     np.testing.assert_array_equal(found["result"]["score"], score)
     assert {KINDS[kind_of] for kind_of in found["result"]["kind"]} == {model.facts["kind"]}
     assert len(np.unique(found["result"]["label" if classes else "score"])) > 1
+
+
+@pytest.mark.parametrize("hook", ["tc", "xdp", "socket"])
+@pytest.mark.parametrize("feature_set", ["F4", "F5"])
+def test_a_hundred_deep_trees_are_half_of_what_the_verifier_walks_at_most(feature_set, hook):
+    try:
+        with LoadedProbe(ProbeOptions(feature_set, hook=hook, blob=make_largest())) as probe:
+            assert 0 < probe.figures()["verified_insns"] < 500_000
+    except Unsupported as lack:
+        pytest.skip(str(lack))

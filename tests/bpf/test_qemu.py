@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from benchmark.errors import Unsupported
 from benchmark.probe import Probe
 from benchmark.quality.features import extract_flows
 from benchmark.quality.names import feature_names
+from benchmark.trace import Trace
 from benchmark.verdicts import agreement, judge
 from bpf.agent.answer import AgentError, read_facts
 from bpf.agent.script import Relocation, Script
@@ -32,6 +34,7 @@ from bpf.replay import tailor
 from bpf.routers.guest import Guest, open_guest
 from bpf.routers.qemu_arm64 import MACHINE, build
 from bpf.routers.replay_script import ReplayScript
+from tests.bpf.large_model import make_largest
 from tests.bpf.machine_code import ARRAY, COUNT, COUNT_MAP, PASS, SCHED_CLS, count_and_stamp
 
 pytestmark = pytest.mark.slow
@@ -105,12 +108,29 @@ def test_three_boots_of_the_probe_count_the_same_instructions(guest: Guest) -> N
     assert agreement(judge(model, [trace], "F4"), result.verdicts) == 1
 
 
+def test_only_the_first_traces_are_booted_again(guest: Guest) -> None:
+    traces = [shortened(trace, 400) for trace in load({"name": "streaming", "limit": 2}, ROOT).test[:2]]
+    rows = np.concatenate([extract_flows(trace, "F0").values for trace in traces]).astype(np.int64)
+    model = trees.build({"model": "tree"}).fit(rows, (rows[:, 3] > 1e5).astype(float), feature_names("F0"), True, 0)
+    result = build({"boots": 2, "packets": 400}).run(Probe("tree", "F0", "tc", "libbpf", "rung", model), traces)
+    assert [len(boots) for boots in result.notes["boot_seconds"]] == [2, 1]
+    assert result.notes["repeated_packets"] == 400
+    assert result.figures["seen"] == result.figures["accounted"] == 800
+    assert result.figures["added_insns"] == pytest.approx(np.mean(result.notes["added_insns_replayed"]), abs=0.01)
+    assert agreement(judge(model, traces, "F0"), result.verdicts) == 1
+
+
+def shortened(trace: Trace, packets: int) -> Trace:
+    """The trace's first packets."""
+    return replace(trace, packets=trace.packets.take(slice(0, packets)))
+
+
 @pytest.mark.parametrize("hooks", [("tc", "xdp"), ("socket", "socket")])
-def test_the_largest_feature_set_loads_at_every_hook(guest: Guest, hooks: tuple[str, str]) -> None:
-    script = ReplayScript(tailor(read_object(object_path("F5", "bpfel")), b"", ""), *hooks)
+def test_the_largest_feature_set_and_model_load_at_every_hook(guest: Guest, hooks: tuple[str, str]) -> None:
+    script = ReplayScript(tailor(read_object(object_path("F5", "bpfel")), make_largest(), ""), *hooks)
     sizes = script.sizes(guest.run(script.script).answers)
     assert sizes["jited_bytes"] > 0
-    assert sizes["verified_insns"] < 1_000_000
+    assert sizes["verified_insns"] < 500_000
 
 
 def test_programs_are_translated_to_machine_code(guest: Guest) -> None:

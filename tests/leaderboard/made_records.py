@@ -93,7 +93,9 @@ def make_hostile_records() -> list[Record]:
                 "dataset": "streaming", "budget": "default",
             }  # fmt: skip
             record.config["generator"] = {"name": MARKUP, "options": {MARKUP: f"</pre>{MARKUP}"}}
-            record.notes = {MARKUP: True, "first_violation": MARKUP}
+            record.notes, record.violation = {MARKUP: True}, MARKUP
+            record.scores["validity.l1.raw"] = {"value": 0.5, "interval": None, "reason": ""}
+            record.per_trace["validity.l1.raw"] = {MARKUP: 0.5}
             record.figures = {MARKUP: MARKUP}
             record.packages = {MARKUP: MARKUP}
             record.machine = {MARKUP: {MARKUP: MARKUP}}

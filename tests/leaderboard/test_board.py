@@ -8,6 +8,7 @@ from benchmark.harness.child import families
 from benchmark.metrics import kernel
 from leaderboard.board import build_board
 from leaderboard.figures import CATALOGUE
+from leaderboard.table import render
 from tests.leaderboard.board_records import C2ST, KEPT, L2, VERSIONS, failure, record, seeds
 
 
@@ -185,6 +186,16 @@ def test_costs_of_another_kernel_are_not_ranked_together():
     cells = [probed(method, seed, insns, kernel=kernel) for method, insns, kernel in costs for seed in range(3)]
     ranks = {each.name[0]: each.ranks["kernel.added_insns"] for each in only(build_board(cells)).rows}
     assert ranks == {"a": (1, 1), "b": (2, 2), "c": (1, 1)}
+
+
+def test_a_row_of_traces_made_elsewhere_says_so_and_competes():
+    cells = seeds("mine", 0.6)
+    for each in cells:
+        each.config["generator"]["submission"] = "captures"
+    board = build_board([*cells, *seeds("gpt", 0.5)])
+    assert (row(board, "mine").notes, row(board, "mine").ranked) == (("not re-runnable",), True)
+    assert row(board, "gpt").notes == ()
+    assert "mine [not re-runnable]" in render(board)
 
 
 def test_a_row_is_verified_where_all_its_scored_cells_are():

@@ -10,7 +10,7 @@ from leaderboard.board import build_board
 from leaderboard.commands.compare import compare_rows
 from leaderboard.records import COMMITTED, find_records, read_records
 from leaderboard.settings import command, overrides
-from tests.leaderboard.board_records import C2ST, KEPT, failure, record, seeds, write
+from tests.leaderboard.board_records import C2ST, KEPT, L2, failure, record, seeds, write
 
 
 @pytest.fixture
@@ -67,11 +67,14 @@ def test_explain_says_why_a_score_is_null_and_where_rules_are_broken(tmp_path, c
     assert main(["explain", str(path), "--records", str(tmp_path)]) == 0
     page = capsys.readouterr().out
     assert "too few windows" in page
-    assert "protocol violations begin at level 2: 0.7500" in page
-    odd.notes = {"first_violation": "trace 3, packet 7: \x1b[31mwrong checksum"}
+    assert "Violations begin at level 2: 0.75 of the packets are legal up to it, as sampled." in page
+    odd.per_trace[L2] = {"t0": 1.0, "t2": 0.5, "t1": 0.75}
+    odd.violation = "t1: packet 7: \x1b[31mwrong checksum"
     write(tmp_path, odd)
     main(["explain", str(path), "--records", str(tmp_path)])
-    assert "first protocol violation: trace 3, packet 7: ?[31mwrong checksum" in capsys.readouterr().out
+    page = capsys.readouterr().out
+    assert "2 of 3 traces have one, the first is t1, 0.75 of whose packets are." in page
+    assert "first protocol violation: t1: packet 7: ?[31mwrong checksum" in page
 
 
 def test_compare_pairs_over_shared_seeds(told):

@@ -10,21 +10,26 @@ import pytest
 from benchmark.capture.pcap import write_pcap
 from benchmark.errors import ConfigError, Incompatible, TraceError
 from benchmark.harness.registry import build_generator
+from benchmark.harness.stage import cell_id
+from benchmark.record import close_record
 from benchmark.storage.compact import write_traces
 from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS, Condition, Labels
-from leaderboard.submitting import captured
-from leaderboard.submitting.agreement import compare_scores
+from leaderboard.marks import verified_cells
+from leaderboard.submitting import captured, inside
+from leaderboard.submitting.agreement import FIGURES, compare_scores
 from leaderboard.submitting.answers import read_captures, write_conditions
 from leaderboard.submitting.changed import changed_entries
-from leaderboard.submitting.entry import CARD, CODE, PLACE, SETTINGS, VERDICT, find_entry, read_entries
+from leaderboard.submitting.claims import values_by_figure
+from leaderboard.submitting.entry import CARD, CODE, PLACE, RECORDS, SETTINGS, VERDICT, find_entry, read_entries
 from leaderboard.submitting.hydra_choices import offer_submissions
 from leaderboard.submitting.sandbox.limits import Limits
 from leaderboard.submitting.scaffold import first_card, make_method
 from leaderboard.submitting.verdict import Verdict, is_verified, read_verdict, write_verdict
 from leaderboard.submitting.verification import verify_entry
 from tests.houses import ROOT
+from tests.leaderboard.board_records import record
 
 
 @pytest.fixture
@@ -166,6 +171,46 @@ def test_a_verdict_is_void_once_the_code_changes(root):
     assert not is_verified(entry_of(root))
 
 
+def claim_of(entry, seed, value, **choices):
+    """A record beside an entry, as its author's run would leave it."""
+    made = record("mine", seed, value, choices=choices)
+    made.config = {"generator": entry.node, "seed": seed, "budget": {"name": made.choices["budget"]}}
+    made.config["dataset"] = {"name": made.choices["dataset"]}
+    made.cell = cell_id(made.config)
+    path = entry.folder / RECORDS / f"{made.choices['budget']}-{seed}.record.json"
+    path.parent.mkdir(exist_ok=True)
+    close_record(path, made)
+    return made
+
+
+def test_a_verdict_marks_the_records_that_it_is_on_and_no_others(root):
+    entry = entry_of(root)
+    claims = [claim_of(entry, seed, 0.5) for seed in range(3)]
+    claim_of(entry, 0, 0.5, budget="smoke")
+    figures = {figure: values for figure, values in values_by_figure(claims).items() if figure in FIGURES}
+    verdict = Verdict(
+        "verified", "", entry.digest, "streaming", "default", seeds=[7, 8, 9], claimed=figures, corpus=claims[0].corpus
+    )
+    write_verdict(entry, verdict)
+    assert verified_cells(root) == {
+        claim.cell: "run again on fresh seeds (7, 8, 9), and agreed" for claim in claims
+    }  # fmt: skip
+    claim_of(entry, 1, 0.9)
+    assert verified_cells(root) == {}
+    claim_of(entry, 1, 0.5)
+    assert len(verified_cells(root)) == 3
+    write_verdict(entry, replace(verdict, corpus={"name": "streaming", "digest": "another"}))
+    assert verified_cells(root) == {}
+
+
+def test_what_a_sandboxed_trace_notes_of_itself_is_kept_where_it_is_known(captures, tmp_path):
+    given = read_captures(captures, conditions())
+    noted = [replace(given[0], notes={"cut": "9 tokens reached 1 s", "stitched": True, "told": "<b>"}), *given[1:]]
+    write_traces(tmp_path / "traces.parquet", noted)
+    kept = list(inside._checked(tmp_path / "traces.parquet", conditions()))
+    assert [trace.notes for trace in kept] == [{"stitched": True, "cut": True}, {}, {}]
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"outcome": "verified"}', "[" * 100_000])
 def test_a_verdict_that_is_none_verifies_nothing(root, text):
     (root / PLACE / "mine" / VERDICT).write_text(text)
@@ -271,6 +316,13 @@ def test_a_pull_request_touches_its_entry_alone():
     assert [fault.split(":")[0] for fault in faults] == [
         "leaderboard/submissions/mine/verified.json", "leaderboard/submissions/README.md", "run.py",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["--help", "gpt", "two\nlines", "a b"])
+def test_a_pull_requests_folder_whose_name_is_none_is_refused(name):
+    names, (fault,) = changed_entries([f"leaderboard/submissions/{name}/method.py"])
+    assert names == []
+    assert "\n" not in fault
 
 
 def test_a_module_outside_its_rooms_is_refused():

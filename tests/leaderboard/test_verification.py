@@ -70,25 +70,26 @@ def setting(root):
 
 
 @pytest.fixture(scope="module")
-def claimed(root, setting):
-    """Records of the entry's own runs, as an author makes them."""
-    for seed in range(3):
-        independent = {**setting.independent[0], "seed": seed}
-        run_cell(independent, setting.independent[1], setting.rooms)
-        record, _ = run_cell({**setting.cell[0], "seed": seed}, CHOICES, setting.rooms, independent=independent)
-        assert (record.status, record.reason) == ("ok", "")
-    return keep_claims(find_entry("mine", root), setting.rooms.cells, "pcaps", "tiny")
+def own(root, setting):
+    """The record of one run of the entry, as its author makes it, beside the entry."""
+    independent = setting.independent[0]
+    run_cell(independent, setting.independent[1], setting.rooms)
+    record, _ = run_cell(setting.cell[0], CHOICES, setting.rooms, independent=independent)
+    assert (record.status, record.reason) == ("ok", "")
+    folder = root / PLACE / "mine" / RECORDS
+    folder.mkdir()
+    shutil.copyfile(setting.rooms.cells / record.cell / "record.json", folder / "tiny-0.record.json")
+    return record
 
 
 @pytest.fixture(scope="module")
-def verified(root, setting, claimed):
-    """The verdict of seeds that the author ran, from a sandbox, and the records that it rests on."""
+def verified(root, setting, own):
+    """The verdict from a sandbox on the author's seed and two more, and the records that it rests on."""
     rooms = Rooms(root, root / "again")
     shutil.copytree(setting.rooms.results, rooms.results)
-    for record in claimed:
-        shutil.rmtree(rooms.cells / record.cell)
-        for stage in ("fit", "sample", "score"):
-            shutil.rmtree(rooms.stages.folder(stage, record.stages[stage]["key"]))
+    shutil.rmtree(rooms.cells / own.cell)
+    for stage in ("fit", "sample", "score"):
+        shutil.rmtree(rooms.stages.folder(stage, own.stages[stage]["key"]))
     try:
         return verify_entry(
             find_entry("mine", root), Setting(setting.cell, setting.independent, rooms), [0, 1, 2], LIMITS
@@ -97,13 +98,18 @@ def verified(root, setting, claimed):
         pytest.skip(str(error))
 
 
-def test_a_seed_run_in_the_sandbox_scores_as_it_did_outside(claimed, verified):
-    verdict, records = verified
+@pytest.fixture(scope="module")
+def claimed(root, verified):
+    """Records of three seeds, put beside the entry."""
+    return keep_claims(find_entry("mine", root), root / "again" / "cells", "pcaps", "tiny")
+
+
+def test_a_seed_run_in_the_sandbox_scores_as_it_did_outside(own, verified):
+    verdict, (again, *_) = verified
     assert (verdict.outcome, verdict.reason) == ("verified", "")
-    for own, again in zip(claimed, records, strict=True):
-        assert own.cell == again.cell
-        kept = [metric for metric in own.scores if not metric.startswith("cost.")]
-        assert {metric: own.scores[metric] for metric in kept} == {metric: again.scores[metric] for metric in kept}
+    assert own.cell == again.cell
+    kept = [metric for metric in own.scores if not metric.startswith("cost.")]
+    assert {metric: own.scores[metric] for metric in kept} == {metric: again.scores[metric] for metric in kept}
 
 
 def test_a_verdict_says_what_held_the_code(verified):
@@ -203,22 +209,19 @@ def test_a_model_that_is_a_pickle_is_refused(root):
 
 
 def test_the_test_split_is_nowhere_to_be_found(root):
-    look = 'found = [str(p) for p in Path("/").rglob("*.pcap") if p.is_file()]; raise SystemExit(f"found {found}")'
-    assert attack(root, fit=look).reason == "found []"
+    look = 'found = [f for _, _, files in os.walk("/") for f in files if f.endswith(".pcap")]'
+    tell = 'raise SystemExit(f"found {found}")'
+    assert attack(root, imports="import os", fit=f"{look}; {tell}").reason == "found []"
 
 
 def test_a_hang_is_ended(root):
-    found = attack(root, Limits(wall_s=20, memory_mb=2048, work_mb=64), imports="import time", fit="time.sleep(600)")
+    found = attack(root, Limits(wall_s=10, memory_mb=2048, work_mb=64), imports="import time", fit="time.sleep(600)")
     assert found.kind == "time"
 
 
-def test_samples_that_are_something_else_are_refused(root):
+def test_samples_that_are_something_else_are_refused_and_scores_of_its_own_change_nothing(root):
     fill = 'Path(f"/sandbox/out/traces-{n}.parquet").write_bytes(b"PAR1" + bytes(1000) + b"PAR1")'
-    write = f'import os; [{fill} for n in ("asked", "low", "high")]; os._exit(0)'
-    assert attack(root, sample=f"{write}; yield").kind == "samples"
-
-
-def test_a_scores_file_of_its_own_changes_nothing(root):
-    write = 'import os; [open(f"/sandbox/out/{n}.json", "w") for n in ("record", "verified")]; os._exit(0)'
-    assert attack(root, sample=f"{write}; yield").kind == "samples"
+    forge = 'Path(f"/sandbox/out/{n}.json").write_text("{}")'
+    write = f'[{fill} for n in ("asked", "low", "high")]; [{forge} for n in ("record", "verified")]'
+    assert attack(root, sample=f"import os; {write}; os._exit(0); yield").kind == "samples"
     assert not (root / PLACE / "mine" / "verified.json").exists()

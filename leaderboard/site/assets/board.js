@@ -10,6 +10,8 @@
   // Columns before the measures: arena and place (never shown), rank, method, seeds.
   const FIXED = 5;
   const ORDER = [[1, "asc"]];
+  // What a page shows at once: a long one takes longer to lay out than to read.
+  const [WHOLE, PAGE] = [50, 25];
   const directions = new Map(board.columns.map((column) => [column.key, column.direction]));
 
   /* What the bars of one column of one arena span: the values and references, with some air; intervals may reach out. */
@@ -30,20 +32,29 @@
     return spans.get(name);
   }
 
+  // Hundreds of bars are drawn at once; copies are cheaper than new elements.
+  const bar = drawing("svg", { class: "spread", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" });
+  const heights = { floor: [0, 10], ceiling: [0, 10], interval: [5, 5], value: [1, 9] };
+  const lines = Object.fromEntries(
+    Object.entries(heights).map(([kind, [y1, y2]]) => [kind, drawing("line", { class: kind, y1, y2 })]),
+  );
+
   function spread(row, key) {
     const [low, high] = span(row.arena, key);
     const place = (value) => Math.min(100, Math.max(0, (100 * (value - low)) / (high - low)));
-    const line = (kind, from, to, top, bottom) =>
-      drawing("line", { class: kind, x1: from, x2: to, y1: top, y2: bottom });
+    const line = (kind, from, to) => {
+      const made = lines[kind].cloneNode();
+      made.setAttribute("x1", from);
+      made.setAttribute("x2", to);
+      return made;
+    };
     const [value, least, most] = row.scores[key];
     const { floor, ceiling } = board.arenas[row.arena];
-    return drawing(
-      "svg", { class: "spread", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
-      floor[key] === undefined ? null : line("floor", place(floor[key]), place(floor[key]), 0, 10),
-      ceiling[key] === undefined ? null : line("ceiling", place(ceiling[key]), place(ceiling[key]), 0, 10),
-      line("interval", place(least), place(most), 5, 5),
-      line("value", place(value), place(value), 1, 9),
-    );
+    const drawn = bar.cloneNode();
+    if (floor[key] !== undefined) drawn.append(line("floor", place(floor[key]), place(floor[key])));
+    if (ceiling[key] !== undefined) drawn.append(line("ceiling", place(ceiling[key]), place(ceiling[key])));
+    drawn.append(line("interval", place(least), place(most)), line("value", place(value), place(value)));
+    return drawn;
   }
 
   function measure(column, row) {
@@ -125,14 +136,14 @@
   }
 
   const columns = [
-    { data: "arena", visible: false, searchable: false },
+    { data: "arena", visible: false, searchable: false, type: "num" },
     { data: null, visible: false, searchable: false, type: "measure", render: (_, kind, row) => place(row) },
     {
       data: null, title: "Rank", className: "rank", type: "measure", searchable: false, orderSequence: ["asc", "desc"],
       render: (_, kind, row) => (kind === "display" ? rank(row) : sorting(row.ranks[by(row)]?.[0])),
     },
     {
-      data: null, title: "Method", className: "method", cellType: "th", orderSequence: ["asc", "desc"],
+      data: null, title: "Method", className: "method", cellType: "th", type: "string", searchable: false, orderSequence: ["asc", "desc"],
       render: (_, kind, row) => (kind === "display" ? method(row) : `${row.name} ${row.axes} ${row.part}`),
     },
     { data: "seeds", title: "Seeds", className: "number seeds", type: "num", searchable: false },
@@ -163,9 +174,9 @@
     if (!state.old && !board.arenas[row.arena].current) return false;
     const inArena = ["dataset", "budget"].every((name) => !state[name] || facets[name] === state[name]);
     if (!inArena || (router && row.router !== router)) return false;
-    const words = state.search.toLowerCase().split(/\s+/);
+    if (!state.search) return true;
     const text = `${row.name} ${row.axes} ${row.part}`.toLowerCase();
-    return words.every((word) => text.includes(word));
+    return state.search.toLowerCase().split(/\s+/).every((word) => text.includes(word));
   }
 
   DataTable.ext.search.push((settings, texts, index, row) => matches(row));
@@ -176,10 +187,10 @@
     orderFixed: { pre: [[0, "asc"]] },
     order: ORDER,
     orderMulti: false,
-    pageLength: 50,
-    lengthMenu: [50, 100, 250, { label: "all", value: -1 }],
+    pageLength: board.rows.length > WHOLE ? PAGE : WHOLE,
+    lengthMenu: [PAGE, 100, 250, { label: "all", value: -1 }],
     rowGroup: { dataSrc: "arena", startRender: heading },
-    layout: { topStart: null, topEnd: null, bottomStart: board.rows.length > 50 ? "pageLength" : null, bottomEnd: board.rows.length > 50 ? "paging" : null },
+    layout: { topStart: null, topEnd: null, bottomStart: board.rows.length > WHOLE ? "pageLength" : null, bottomEnd: board.rows.length > WHOLE ? "paging" : null },
     language: { zeroRecords: "No method matches these filters.", lengthMenu: "_MENU_ methods a page" },
     createdRow: (line, row) => {
       line.querySelector("th").scope = "row";

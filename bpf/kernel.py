@@ -20,6 +20,7 @@ from bpf.system_call import call
 _TEST_RUN, _INFO, _LOOKUP_AND_DELETE, _FREEZE = 10, 15, 21, 22
 _ATTRIBUTE = 128
 _LOG_STATISTICS = 4  # BPF_LOG_STATS
+_STATISTICS = ("verification time", "stack depth", "processed ")
 PERCPU_KINDS = (5, 6, 10)  # BPF_MAP_TYPE_PERCPU_HASH, _PERCPU_ARRAY, _LRU_PERCPU_HASH
 MEMORY_MAPPED = 1 << 10  # BPF_F_MMAPABLE
 STRICT_ALIGNMENT = 1  # BPF_F_STRICT_ALIGNMENT
@@ -182,9 +183,14 @@ def load_program(spec: ProgramSpec, maps: Mapping[str, Map], flags: int = 0) -> 
     try:
         descriptor = call(_PROG_LOAD, head + bytes(_ATTRIBUTE - len(head)))
     except OSError as error:
-        words = log.value.decode(errors="replace").strip().splitlines()[-3:]
-        raise OSError(error.errno, f"{spec.name}: {error.strerror}; {' '.join(words)}") from error
+        raise OSError(error.errno, f"{spec.name}: {error.strerror}; {last_words(log.value)}") from error
     return Program(descriptor, spec.name, log.value.decode(errors="replace"))
+
+
+def last_words(log: bytes) -> str:
+    """What the verifier said at the end of its log, behind which its statistics stand."""
+    lines = [line for line in log.decode(errors="replace").splitlines() if not line.startswith(_STATISTICS)]
+    return " ".join(lines[-3:]).strip()
 
 
 @dataclass(frozen=True)

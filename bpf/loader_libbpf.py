@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark.errors import Unsupported
 from bpf.elf import RODATA, Bundle
-from bpf.kernel import Loaded, Map, Program, require
+from bpf.kernel import Loaded, Map, Program, last_words, require
 
 _LIBRARY = "libbpf.so.1"
 _LOG_STATISTICS = 4  # BPF_LOG_STATS
@@ -65,8 +65,8 @@ def load(path: Path, bundle: Bundle, programs: Iterable[str]) -> Loaded:
             library.bpf_program__set_log_buf(one, logs[name], _LOG_BYTES)
         code = library.bpf_object__load(opened)
         if code:
-            words = " ".join(" ".join(log.value.decode(errors="replace").splitlines()[-3:]) for log in logs.values())
-            raise OSError(-code, f"{path.name}: {os.strerror(-code)}; {words.strip()}")
+            words = [words for log in logs.values() if (words := last_words(log.value))]
+            raise OSError(-code, f"{path.name}: {os.strerror(-code)}; {' '.join(words)}")
         # Descriptors of our own outlive the object.
         maps = {
             name: Map(

@@ -38,14 +38,14 @@ from benchmark.errors import ConfigError, nearest
 from benchmark.quality.names import feature_names
 from bpf.models.trees import Trees
 
-OPTIONS = {"trees": 100, "depth": 16}
+OPTIONS = {"trees": 100, "depth": 16, "leaf": 1}
 _TRANSPORT = set(feature_names("F3")) - set(feature_names("F2"))
 COLUMNS = tuple(name for name in feature_names("F5") if name not in _TRANSPORT and not name.startswith("frame"))
 """The features that stand for theirs: all but the transport's, and frames, which are calls'."""
 
 
 def build(options: Mapping[str, Any]) -> Trees:
-    """Return what fits the rebuilt model. trees, depth: capacity of the forest."""
+    """Return what fits the rebuilt model. trees, depth: capacity of the forest. leaf: fewest windows of a leaf."""
     return rebuild(options, COLUMNS)
 
 
@@ -54,4 +54,4 @@ def rebuild(options: Mapping[str, Any], columns: Sequence[str]) -> Trees:
     for name in options:
         if name not in OPTIONS:
             raise ConfigError(f"probe.options: no option '{name}'{nearest(name, OPTIONS)}")
-    return Trees({"model": "forest", "leaf": 1, "share": "sqrt", **OPTIONS, **options}, columns)
+    return Trees({"model": "forest", "share": "sqrt", **OPTIONS, **options}, columns)

@@ -88,3 +88,12 @@ def test_a_hundred_deep_trees_are_half_of_what_the_verifier_walks_at_most(featur
             assert 0 < probe.figures()["verified_insns"] < 500_000
     except Unsupported as lack:
         pytest.skip(str(lack))
+
+
+def test_a_forest_beyond_the_verifier_is_refused_in_its_words():
+    for loader in ("libbpf", "raw"):
+        try:
+            with pytest.raises(OSError, match=r"too (complex|large)"):
+                LoadedProbe(ProbeOptions(blob=make_largest(trees=1000), loader=loader))
+        except Unsupported as lack:
+            pytest.skip(str(lack))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("cryptography", reason="make testbed installs it")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
 
 import capture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -24,12 +25,16 @@ class Key(NamedTuple):
 
 
 def arenas_of(records: Sequence[Record], verified: Mapping[str, str]) -> tuple[Arena, ...]:
-    """Build the arenas; those of one dataset and budget stand together, the one with the newest record first."""
+    """Build the arenas; those of one dataset and budget stand together, the one with the newest record first.
+
+    Datasets and budgets with most records come first.
+    """
     groups = _grouped(records)
     newest = {key: max(record.ended for record in group) for key, group in groups.items()}
     order = sorted(groups, key=lambda key: key)
     order.sort(key=lambda key: newest[key], reverse=True)
-    order.sort(key=lambda key: key[:2])
+    most = Counter(key[:2] for key, group in groups.items() for _ in group)
+    order.sort(key=lambda key: (-most[key[:2]], key[:2]))
     firsts = {key[:2]: key for key in reversed(order)}
     return tuple(_arena(key, groups[key], order, key == firsts[key[:2]], verified) for key in order)
 

@@ -157,6 +157,7 @@ def test_left_over_folders_of_the_dead_are_swept(tmp_path, monkeypatch):
 
 def needs(*programs):
     """Skip unless this is root on a machine with these programs and TUN."""
+    pytest.importorskip("cryptography", reason="make testbed installs it")
     if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
         pytest.skip("namespaces and TUN devices need root and /dev/net/tun")
     for program in programs:

@@ -113,9 +113,9 @@ def test_the_records_that_are_shipped_show_and_say_how_they_are_made_again():
     assert faults == []
     arenas = build_board(records).arenas
     assert {row.part for row in arenas[0].rows} >= {"floor", "ceiling", "copies", "baseline"}
-    gpt = next(each for each in records if each.method == "gpt" and each.choices["tokenization"] == "joint")
+    gpt = next(each for each in records if each.method == "gpt" and each.choices["tokenization"] == "segments")
     assert command(gpt).startswith(
-        "python run.py dataset=streaming generator=gpt tokenization=joint context=tokens_256"
+        "python run.py dataset=streaming generator=gpt tokenization=segments context=tokens_256"
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmark.method import IntArray
 
-_STARTS = 0.15  # share of the crops that are the start of a trace
+_STARTS = 0.25  # share of the crops that are the start of a trace
 
 
 def draw_crops(

@@ -31,6 +31,7 @@ RUNAWAY = 4.0  # times the fastest training trace's packets a second, at which a
 _SHORTEST, _LONGEST = 1.0, 14.0
 _QUANTILES = 9
 _WIDE_SHARE = 0.03
+_OWN_COUNT, _OWN_SHARE = 20, 0.05  # packets of one size, and their share of its class, that make it a class of its own
 
 
 def sizes_of(sketch: Sketch) -> NDArray[np.int64]:
@@ -125,11 +126,12 @@ def learn_symbols(
     bins: int = 48,
     common: float = 0.002,
     requests: bool = False,
+    border: int = 0,
 ) -> PacketSymbols:
     """Learn classes and bins from training packets.
 
     bins: gap bins of the commonest classes. common: the share from which a size is a class of its own.
-    requests: only packets up of TCP_REQUEST_BYTES and more need classes.
+    requests: only packets up of TCP_REQUEST_BYTES and more need classes. border: ns, a gap that no bin reaches across.
     """
     payload = np.clip(sizes, 0, LARGEST_PAYLOAD + MOST_BLOCKS).astype(np.int64)
     total = max(1, len(up))
@@ -147,8 +149,8 @@ def learn_symbols(
             highs.append(high)
             spreads.append(_quantiles(payload[chosen].astype(float), low, high - 1))
             share = chosen.sum() / total
-            wanted = bins if share > _WIDE_SHARE else bins // 2 if share > common else 0
-            own = _gap_edges(np.sort(logs[chosen]), wanted)
+            wanted = bins if share > _WIDE_SHARE else bins // 2 if share > common else bins // 4
+            own = _gap_edges(np.sort(logs[chosen]), wanted, border)
             edges.append(own)
             place = np.searchsorted(own[:-1, 1], logs[chosen], "right")
             inside = logs[chosen]
@@ -184,7 +186,11 @@ def _size_cuts(values: NDArray[np.int64], total: int, common: float, least: int)
     cuts = {edge for edge in _SIZE_EDGES if edge >= least}
     values = values[: np.searchsorted(values, LARGEST_PAYLOAD, "right")]
     distinct, counts = np.unique(values, return_counts=True)
-    for size in distinct[counts >= max(3, common * total)]:
+    # What every connection has once, as the first packets of TLS, is rare among all packets and yet of a few sizes.
+    around = np.searchsorted(sorted(cuts), distinct, "right")
+    rivals = np.bincount(around, counts)[around] if len(distinct) else counts
+    own = (counts >= _OWN_COUNT) & (counts >= _OWN_SHARE * rivals)
+    for size in distinct[own | (counts >= max(3, common * total))]:
         cuts |= {int(size), int(size) + 1}
     ordered = sorted(cuts)
     for low, high in pairwise(ordered):
@@ -195,22 +201,26 @@ def _size_cuts(values: NDArray[np.int64], total: int, common: float, least: int)
     return sorted(cuts)
 
 
-def _gap_edges(logs: NDArray[np.float64], wanted: int) -> NDArray[np.float64]:
-    """Edges [bins, 2] of log10 gaps: half decades, and quantiles where there are packets enough."""
-    inner = set(np.round(_GAP_EDGES if wanted else _GAP_EDGES[::2], 4))
-    if wanted and len(logs) >= 4 * wanted:
+def _gap_edges(logs: NDArray[np.float64], wanted: int, border: int) -> NDArray[np.float64]:
+    """Edges [bins, 2] of log10 gaps: half decades, the border, and quantiles where there are packets enough."""
+    many = wanted > 0 and len(logs) >= 4 * wanted
+    inner = set(np.round(_GAP_EDGES if many else _GAP_EDGES[::2], 4))
+    if many:
         inner |= set(np.round(np.quantile(logs, np.arange(1, wanted) / wanted), 4))
-    kept: list[float] = []
-    for edge in sorted(inner):
-        if not kept or edge - kept[-1] >= 0.004:
+    fixed = np.log10(border) if border else _LONGEST
+    kept: list[float] = [float(fixed)]
+    for edge in sorted(inner, key=lambda edge: abs(edge - fixed)):
+        if min(abs(edge - other) for other in kept) >= 0.004:
             kept.append(float(edge))
+    kept.sort()
     cuts = np.array([_SHORTEST, *[e for e in kept if _SHORTEST < e < _LONGEST], _LONGEST])
     return np.stack([cuts[:-1], cuts[1:]], 1)
 
 
 def _quantiles(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
-    """Nine quantiles of the values in a bin; evenly spread where there are too few to tell."""
+    """Nine quantiles of the values in a bin; evenly spread between the outermost where there are too few to tell."""
     if len(values) < 2 * _QUANTILES:
-        return np.linspace(low, high, _QUANTILES)
+        ends = (values.min(), values.max()) if len(values) else (low, high)
+        return np.clip(np.linspace(*ends, _QUANTILES), low, high)
     inside = np.quantile(values, np.linspace(0, 1, _QUANTILES))
     return np.asarray(np.clip(inside, low, high))

@@ -54,20 +54,42 @@ def _open_and_fill(wished: Any, blocks: Any, data: Any, before: Any, holes: Any)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def number(up: Any, payload: Any, flags: Any, holes: Any, sequence: Any, acknowledged: Any, edges: Any) -> int:
+def find_arrived(ts: Any, flags: Any, lag: int, arrived: Any) -> None:
+    """Write to ``arrived`` int64 [n] how many packets had passed the capture point in time for each to tell of.
+
+    The client is near. What passes from the server was sent before what went up ``lag`` ns ago had reached it; only
+    opening and closing a flow wait for their answer.
+    """
+    reached = 0
+    for i in range(len(ts)):
+        if flags[i] & (SYN | FIN):
+            reached = i
+        while reached < i and ts[reached] <= ts[i] - lag:
+            reached += 1
+        arrived[i] = reached
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def number(
+    up: Any, payload: Any, flags: Any, holes: Any, arrived: Any, sequence: Any, acknowledged: Any, edges: Any
+) -> int:
     """Number the packets of a flow; return the most bytes that the server has sent beyond an acknowledgement.
 
-    sequence, acknowledged: int64 [n], counted from each end's SYN in 64 bits. edges: int64 [n, 6], the SACK blocks
-    that the client's packets carry, the highest first, -1 where none.
+    arrived: see ``find_arrived``. sequence, acknowledged: int64 [n], counted from each end's SYN in 64 bits. edges:
+    int64 [n, 6], the SACK blocks that the client's packets carry, the highest first, -1 where none.
     """
     following = np.zeros(2, np.int64)  # the next number of the server (0) and the client (1)
     starts, ends = np.zeros(MOST_BLOCKS, np.int64), np.zeros(MOST_BLOCKS, np.int64)  # of the open holes
-    count = largest = 0
+    count = largest = heard = reached = 0
     edges[:] = -1
     for i in range(len(up)):
         sender = np.int64(up[i])
         received = starts[0] if count else following[0]
-        acknowledged[i] = received if sender else following[1]
+        for k in range(reached, arrived[i]):
+            if up[k]:
+                heard = sequence[k] + payload[k] + (1 if flags[k] & (SYN | FIN) else 0)
+        reached = max(reached, arrived[i])
+        acknowledged[i] = received if sender else heard
         sequence[i] = following[sender]
         if sender:
             room = (_LARGEST_PACKET - 56 - payload[i]) // 8

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.checksum import ip_checksums, l4_checksums
-from benchmark.synthesis.recovery import MOST_BLOCKS, number, plan_holes
+from benchmark.synthesis.recovery import MOST_BLOCKS, find_arrived, number, plan_holes
 from benchmark.synthesis.sketch import Endpoints, Sketch
 from benchmark.trace import Packets
 from benchmark.wire import ACK, FIN, PSH, SYN
@@ -33,7 +33,7 @@ def compile_tcp(sketch: Sketch, ends: Endpoints, random: np.random.Generator, en
     holes = plan_holes(up, payload, _blocks_of(sketch, up, payload))
     need = np.zeros(2, np.int64)
     _largest_flights(up, payload, need)
-    need[0] = max(need[0], _number(up, payload, np.zeros(len(up), np.uint8), holes)[1])
+    need[0] = max(need[0], _number(ts, up, payload, np.zeros(len(up), np.uint8), holes, 0)[1])
     # Room for a FIN beside the data; constant, so that the window's edge never moves back (RFC 9293 §3.8.6).
     windows = np.clip(need[::-1] + 1, np.array(SMALLEST_WINDOW), LARGEST_WINDOW)
     windows = (windows + (1 << WINDOW_SCALE) - 1) >> WINDOW_SCALE
@@ -45,7 +45,13 @@ def compile_tcp(sketch: Sketch, ends: Endpoints, random: np.random.Generator, en
         up, holes = np.insert(up, at, ~up[at]), np.insert(holes, at, 0)
     ts, up, payload, flags = _add_control(ts, up, payload, sketch.round_trip, end)
     control = np.zeros(3, np.int64)
-    numbers, _ = _number(up, payload, flags, np.concatenate([control, holes, control]))
+    holes = np.concatenate([control, holes, control])
+    lag = int(ts[1] - ts[0])  # the handshake's pace is the path's
+    numbers, _ = _number(ts, up, payload, flags, holes, lag)
+    if _most_ahead(up, payload, numbers) >= FIRST_WINDOW[0]:
+        # An upload so fast needs the server's answers at once, lest it overrun the window.
+        lag = 0
+        numbers, _ = _number(ts, up, payload, flags, holes, lag)
     blocks = (numbers.edges[:, ::2] >= 0).sum(axis=1)
     sizes = np.where(flags & SYN, 60, 52 + np.where(blocks > 0, 4 + 8 * blocks, 0))
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -109,8 +115,9 @@ def _add_control(
 
 
 class Numbers(NamedTuple):
-    """sequence, acknowledged: int64 [n], edges: int64 [n, 6]; see ``recovery.number``."""
+    """sequence, acknowledged: int64 [n], edges: int64 [n, 6]; see ``recovery.number``. arrived: ``find_arrived``."""
 
+    arrived: NDArray[np.int64]
     sequence: NDArray[np.int64]
     acknowledged: NDArray[np.int64]
     edges: NDArray[np.int64]
@@ -124,12 +131,24 @@ def _blocks_of(sketch: Sketch, up: NDArray[np.bool_], payload: NDArray[np.int32]
 
 
 def _number(
-    up: NDArray[np.bool_], payload: NDArray[np.int32], flags: NDArray[np.uint8], holes: NDArray[np.int64]
+    ts: NDArray[np.int64],
+    up: NDArray[np.bool_],
+    payload: NDArray[np.int32],
+    flags: NDArray[np.uint8],
+    holes: NDArray[np.int64],
+    lag: int,
 ) -> tuple[Numbers, int]:
     """Number all packets; return the most bytes beyond an acknowledgement besides."""
-    nothing = np.zeros(len(up), np.int64)
-    numbers = Numbers(nothing, nothing.copy(), np.zeros((len(up), 2 * MOST_BLOCKS), np.int64))
+    none = [np.zeros(len(up), np.int64) for _ in range(3)]
+    numbers = Numbers(*none, np.zeros((len(up), 2 * MOST_BLOCKS), np.int64))
+    find_arrived(ts, flags, lag, numbers.arrived)
     return numbers, int(number(up, payload, flags, holes, *numbers))
+
+
+def _most_ahead(up: NDArray[np.bool_], payload: NDArray[np.int32], numbers: Numbers) -> int:
+    """Return the most bytes that the client has sent beyond what the server has been seen to acknowledge."""
+    seen = np.maximum.accumulate(np.where(up, 0, numbers.acknowledged))
+    return int(np.where(up, numbers.sequence + payload - seen, 0).max())
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -191,7 +210,13 @@ def _write(
     """
     acknowledged = np.zeros(2, np.int64)  # what each end has last acknowledged of the other's
     echo = np.zeros(2, np.int64)  # TS.Recent of each end
+    reached = 0
     for i in range(len(ts)):
+        # RFC 7323 §4.3: echo the segment that the last acknowledgement asked for, not later ones.
+        for k in range(reached, numbers.arrived[i]):
+            if up[k] and numbers.sequence[k] <= acknowledged[0]:
+                echo[0] = (clock[1] + ts[k] // 1_000_000) & 0xFFFFFFFF
+        reached = max(reached, numbers.arrived[i])
         sender = np.int64(up[i])
         peer = 1 - sender
         at = offsets[i]
@@ -237,6 +262,5 @@ def _write(
             _put(data, option + 10, 4, 0x01010500 | (2 + 8 * blocks))
             for k in range(2 * blocks):
                 _put(data, option + 14 + 4 * k, 4, (first_seq[peer] + numbers.edges[i, k]) & 0xFFFFFFFF)
-        # RFC 7323 §4.3: echo the segment that the last acknowledgement asked for, not later ones.
-        if numbers.sequence[i] <= acknowledged[peer]:
-            echo[peer] = value
+        if sender == 0 and numbers.sequence[i] <= acknowledged[1]:
+            echo[1] = value

@@ -69,6 +69,26 @@ def test_gap_bins_follow_the_training_gaps() -> None:
     assert near == pytest.approx((np.abs(gap / 1e6 - 1) < 0.02).mean(), abs=0.01)
 
 
+def test_no_bin_reaches_across_a_border() -> None:
+    random = np.random.default_rng(2)
+    gap = (10.0 ** random.uniform(4, 12, 3000)).astype(np.int64)
+    up, payload = random.random(3000) < 0.01, np.full(3000, 1448)
+    border = 30_000_000_000
+    symbols = learn_symbols(up, payload, gap, border=border)
+    found, _ = symbols.draw(symbols.encode(up, payload, gap), random.random((3000, 2)))
+    np.testing.assert_array_equal(found >= border, gap >= border)
+
+
+def test_what_each_connection_sends_once_is_its_own_class() -> None:
+    """Of 40,000 packets, 80 and 98 bytes pass 40 times each; sizes as rare that vary share a class."""
+    payload = np.full(40_000, 1448)
+    payload[::1000], payload[1::1000] = 80, 98
+    payload[2::1000] = np.random.default_rng(4).integers(120, 250, 40)
+    symbols = learn_symbols(np.ones(40_000, bool), payload, np.full(40_000, 10**6))
+    spans = {(low, high) for way, low, high in zip(symbols.up, symbols.low, symbols.high, strict=True) if way}
+    assert {(80, 81), (98, 99), (112, 256)} <= spans
+
+
 @pytest.mark.parametrize("application", ["player", "browser", "call"])
 def test_round_trip(fitted: Joint, application: str) -> None:
     trace = make_trace(application, [1, 2], 77)

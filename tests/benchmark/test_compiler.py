@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
 
 from benchmark.errors import ConfigError
+from benchmark.quality.features import extract
 from benchmark.synthesis.compiler import CLIENT_PREFIX, compile_sketch, trace_of
 from benchmark.synthesis.sketch import Endpoints, Sketch, empty_sketch, sketch_of
 from benchmark.synthesis.tcp import compile_tcp
@@ -79,6 +80,26 @@ def test_timestamps_echo_what_the_acknowledgement_asked_for() -> None:
     up = np.array([True, False, True, True, False, False, True, False, True, False, True])
     clock = (value[up] - value[0]) % 2**32
     assert clock.tolist() == [0, 40, 100, 152, 200, 240]
+
+
+def test_server_tells_of_nothing_that_had_not_reached_it() -> None:
+    """At a round trip of 40 ms, what passes at 120 ms left before the request of 100 ms came, and at 141 ms after."""
+    rows = [(100, 1, 100), (120, 0, 1448), (130, 1, 50), (139, 0, 1448), (141, 0, 1448), (171, 0, 0)]
+    fields = compile_sketch(make_sketch("tcp", rows), 7).fields
+    value, echo = fields.ts_value, fields.ts_echo
+    assert relative(fields.ack[[4, 6, 7, 8]], int(fields.seq[0])) == [1, 1, 101, 151]
+    assert echo[[4, 6, 7, 8]].tolist() == [value[2], value[2], value[3], value[5]]
+
+
+def test_round_trips_of_compiled_data_are_the_paths() -> None:
+    """Requests 200 ms apart amid data every 3 ms: each is echoed one round trip after it passed, or just past it."""
+    waits = [0, *range(1, 190, 3)]
+    rows = [(200 * k + wait, wait == 0, 300 if wait == 0 else 1448) for k in range(1, 30) for wait in waits]
+    table = extract(trace(compile_sketch(make_sketch("tcp", rows), 7)))
+    found = table.values[0, [table.names.index(f"down_rtt_{what}") for what in ("samples", "min", "max")]]
+    assert found[0] == 29
+    # In ticks of 1,024 ns.
+    assert 40 * MS <= (found[1] + 1) * 1024 <= (found[2] + 1) * 1024 <= 43.1 * MS
 
 
 def test_options_of_the_handshake_and_first_windows() -> None:

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from baselines.parts.asked import DELAYS, asked_of, delay_level
+from baselines.parts.asked import DELAYS
 from baselines.parts.learnt_symbols import PacketSymbols, fastest, learn_symbols, sizes_of, sketch_with
-from baselines.parts.sketches import TRANSPORTS, gaps_of
+from baselines.parts.sketches import TRANSPORTS
 from baselines.tokenizations.segments.alphabet import (
     COLUMNS,
     CYCLE,
@@ -44,13 +44,15 @@ from baselines.tokenizations.segments.alphabet import (
     trip_bin,
     trip_in,
 )
-from baselines.tokenizations.segments.cuts import Headers, find_headers
+from baselines.tokenizations.segments.cuts import find_headers, told_gaps
 from baselines.tokenizations.segments.header_fitting import fit_headers
 from baselines.tokenizations.segments.header_model import FIELDS, HeaderModel
 from baselines.tokenizations.segments.laying_out import Course, HeaderTokens, lay_out
+from baselines.tokenizations.segments.openers import learn_openers
+from baselines.tokenizations.segments.pacing import TOLD_PAUSE
 from baselines.tokenizations.segments.playing import replay
 from baselines.tokenizations.segments.script import Script
-from baselines.tokenizations.segments.state import REALS, TRIP_BIN, WAY, WHOLES, tell_gaps
+from baselines.tokenizations.segments.state import REALS, TRIP_BIN, WAY, WHOLES
 from baselines.tokenizations.segments.vocabulary import first_tokens, make_grammar, make_lexicon, name_tokens
 from baselines.tokenizations.segments.writer import SegmentWriter
 from benchmark.method import Grammar, IntArray, Vocabulary
@@ -100,30 +102,19 @@ class Segments:
             )
         )
         up, opening = up > 0, opening > 0
-        self._plain = learn_symbols(up[~opening], sizes[~opening], gap[~opening], self._gap_bins)
+        self._plain = learn_symbols(up[~opening], sizes[~opening], gap[~opening], self._gap_bins, border=TOLD_PAUSE)
         self._opening = learn_symbols(
             up[opening], sizes[opening], gap[opening], self._gap_bins // 4, common=0.02, requests=True
         )
         self._forget()
         self._seen = np.zeros((len(TRANSPORTS), len(self.vocabulary)), np.bool_)
-        transports = np.full((len(self._applications) + 1, len(TRANSPORTS)), 1e-3)
-        trips = np.zeros((len(self._applications) + 1, DELAYS, TRIPS))
         found = []
         for trace, sketch, (headers, _, _) in zip(traces, sketches, cuts, strict=True):
-            application = self._applications.index(trace.condition.application)
             way = TRANSPORTS.index(sketch.transport)
             self._seen[way, self._tokens(sketch, trace.condition)[0]] = True
-            for row in (0, application + 1):
-                transports[row, way] += 1
-                for level in {0, delay_level(asked_of(trace.condition).delay)}:
-                    trips[row, level, trip_bin(sketch.round_trip / NANOSECONDS)] += 1
-            found.append((application, headers))
-        present = self._seen.any(axis=1)
-        transports[:, ~present] = 0
-        self._shares = (
-            transports / transports.sum(axis=1, keepdims=True).clip(1e-9),
-            _smooth(trips),
-        )
+            found.append((self._applications.index(trace.condition.application), headers))
+        asked = [(application, headers.asked) for application, headers in found]
+        self._shares = learn_openers(sketches, asked, len(self._applications))
         self._headers = fit_headers(found, len(self._applications), seed, self._members, self.header_epochs)
         self._forget()
 
@@ -274,25 +265,6 @@ class Segments:
         later = first[OPEN_LATER] + self._opening.classes[opening]
         symbols[chosen] = np.where(waited[chosen], later, first[OPEN_NOW] + opening)
         return symbols
-
-
-def told_gaps(sketch: Sketch, headers: Headers, at: IntArray, opens: NDArray[np.bool_]) -> IntArray:
-    """Return the gap before each packet in ns, in segments as it would be at the usual rate; int64 [n]."""
-    marks = np.zeros(len(sketch), np.int64)
-    marks[at] = 1
-    speed = np.where(opens, 0.0, np.concatenate([[0.0], headers.rate])[np.cumsum(marks)])
-    told = tell_gaps(gaps_of(sketch) / NANOSECONDS, speed, TRANSPORTS.index(sketch.transport))
-    return np.asarray(told * NANOSECONDS, np.int64)
-
-
-def _smooth(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spread each count over its neighbours, then return shares [applications + 1, delays, trips].
-
-    A delay that an application hasn't shown has the shares of all its delays.
-    """
-    spread = counts + 0.25 * (np.roll(counts, 1, 2) + np.roll(counts, -1, 2))
-    spread = spread + 0.01 * spread[:, :1] + 1e-6
-    return np.asarray(spread / spread.sum(axis=2, keepdims=True))
 
 
 def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

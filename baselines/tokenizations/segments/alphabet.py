@@ -22,6 +22,10 @@ SIZE_FLOOR, RATE_FLOOR, CYCLE_FLOOR = 4.0, 4.0, -6.0  # log2 of bytes, bytes/s, 
 SIZES, RATES, CYCLES = 1 + 24 * PER_OCTAVE, 1 + 24 * RATE_PER_OCTAVE, 1 + 14 * CYCLE_PER_OCTAVE
 USUAL_RATE = 2.0**18  # bytes/s, at which a gap in a segment is told as it is; see ``state.tell_gap``
 
+# Bytes of a segment below which it is talk, as a handshake is: its packets are paced by who answers whom rather than by
+# a rate, and are what they are to the byte, so that its header leads neither their times nor their end.
+TALK = 8000.0
+
 # What a token is; one bit each in the set of what may follow.
 # SHORT: large enough for a request over TCP only.
 END, TRANSPORT, TRIP, SIZE, RATE, CYCLE, QUIET, SHORT, REQUEST, DATA, OPEN_NOW, OPEN_LATER = range(12)
@@ -29,7 +33,7 @@ END, TRANSPORT, TRIP, SIZE, RATE, CYCLE, QUIET, SHORT, REQUEST, DATA, OPEN_NOW, 
 # Edges of the columns that tell the moment, and how far what came is behind the header's rate; seconds.
 AGES = np.array([0.5, 1, 2, 4, 6, 8, 12, 16, 20, 25, 30, 40, 60, 120])
 LAGS = np.array([-2.0, -0.8, -0.4, -0.2, -0.1, -0.05, -0.02, -0.007, 0.007, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 2.0])
-LEFTS, RUNS = 48, 16
+LEFTS, RUNS = 49, 16
 COLUMNS = (
     ("rung", RUNGS),
     ("size", SIZES),

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.parts.asked import Asked, asked_of
-from baselines.parts.sketches import SLICE, find_openings
+from baselines.parts.sketches import SLICE, TRANSPORTS, find_openings, gaps_of
+from baselines.tokenizations.segments.pacing import tell_gaps
+from baselines.tokenizations.segments.state import talks
 from benchmark.method import IntArray
 from benchmark.synthesis.sketch import Sketch
 from benchmark.trace import NANOSECONDS, Condition
@@ -94,3 +96,13 @@ def _slices(seconds: NDArray[np.float64]) -> IntArray:
             starts.append(k + 1)
             opened = float(seconds[k])
     return np.array(starts, np.int64)
+
+
+def told_gaps(sketch: Sketch, headers: Headers, at: IntArray, opens: NDArray[np.bool_]) -> IntArray:
+    """Return the gap before each packet in ns, in segments as it would be at the usual rate; int64 [n]."""
+    marks = np.zeros(len(sketch), np.int64)
+    marks[at] = 1
+    way = TRANSPORTS.index(sketch.transport)
+    rates = [0.0 if talks(size, way) else rate for size, rate in zip(headers.size, headers.rate, strict=True)]
+    speed, gap = np.concatenate([[0.0], rates])[np.cumsum(marks)], gaps_of(sketch)
+    return np.where(opens, gap, np.asarray(tell_gaps(gap / NANOSECONDS, speed, way) * NANOSECONDS, np.int64))

@@ -11,10 +11,10 @@ from torch import nn
 
 from baselines.parts.asked import asked_of
 from baselines.parts.rungs import RUNGS
+from baselines.tokenizations.segments.alphabet import TALK
 from baselines.tokenizations.segments.cuts import Headers
 from baselines.tokenizations.segments.header_model import (
     FIELDS,
-    LARGE,
     MIDDLE,
     PAST,
     HeaderHistory,
@@ -76,7 +76,7 @@ def _start_lags(traces: Sequence[tuple[int, Headers]], applications: int) -> NDA
     """Median time from the last end of a segment ahead of playback's start to the start: of all, then of each."""
     found: list[list[float]] = [[] for _ in range(applications + 1)]
     for application, headers in traces:
-        large = headers.size > LARGE
+        large = headers.size >= TALK
         ends = headers.opened[large] + headers.size[large] / headers.rate[large]
         starts = headers.asked.startup - headers.asked.began
         # What ends as playback starts may be captured just after it.

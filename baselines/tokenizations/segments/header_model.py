@@ -37,7 +37,6 @@ MIDDLE = {"size": 16.0, "rate": 18.0, "cycle": 1.0}  # log2, about which the par
 PAST = 10  # inputs, the last ones, that tell of the headers before
 _TURNS = 6  # headers that a trace opens with, each of a kind of its own; those that follow are alike
 _CUT = 13.0  # log2 of bit/s, below which a link is as good as cut
-LARGE = 2000.0  # bytes of a segment that may be media, and so what playback waits for
 _BIG = 20_000.0  # bytes, from which a header's rate tells of the path's
 
 

@@ -23,14 +23,8 @@ from baselines.tokenizations.segments.alphabet import (
     SIZE,
     SIZE_FLOOR,
 )
-from baselines.tokenizations.segments.state import (
-    allowed,
-    describe,
-    heed_gap,
-    take_header,
-    take_packet,
-    time_of,
-)
+from baselines.tokenizations.segments.pacing import heed_gap, time_of
+from baselines.tokenizations.segments.state import allowed, describe, take_header, take_packet
 
 
 class Lexicon(NamedTuple):

@@ -32,19 +32,17 @@ from baselines.tokenizations.segments.alphabet import (
     RUNS,
     SHORT,
     SIZE,
+    TALK,
     TRANSPORT,
     TRIP,
-    USUAL_RATE,
 )
 from benchmark.trace import NANOSECONDS
 
-DONE_SHARE, OVER_SHARE = 0.92, 1.06
-_LATENESS, _LATE, _FASTEST = 0.05, 0.05, 2.0
-_PAUSE, _PAUSED = 0.3, 100.0  # seconds from which a gap is a pause, and how much longer it is told
-_FULL = 1448.0  # bytes of a full packet
+DONE_SHARE, OVER_SHARE = 0.92, 1.06  # of a segment's bytes, from which it may end and must
+_TALKED = 0.2  # the former of one that is talk
 _TAIL = 256  # packets after which an overdue segment may only end
 TCP = TRANSPORTS.index("tcp")
-_SPACING, _SLICE = REQUEST_SPACING / NANOSECONDS, SLICE / NANOSECONDS
+SPACING, _SLICE = REQUEST_SPACING / NANOSECONDS, SLICE / NANOSECONDS
 
 # Phases of a row.
 START, TRIPPING, FIRST, SIZING, RATING, CYCLING, PACKETS, ENDED = range(8)
@@ -52,6 +50,12 @@ START, TRIPPING, FIRST, SIZING, RATING, CYCLING, PACKETS, ENDED = range(8)
 OPENED, TARGET, SPEED, WAIT, GOT, NOW = range(6)
 PHASE, WAY, SIZE_BIN, RATE_BIN, LATER, TAIL, TRIP_BIN, RUN, LAST_RUN, OLDER_RUN, BLOCKS, LED = range(12)
 REALS, WHOLES = 6, 12
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def talks(size: float, way: int) -> bool:
+    """Tell whether a segment of so many bytes is talk."""
+    return way != RTP and 0 < size < TALK
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -67,8 +71,10 @@ def describe(real: Any, whole: Any, asked: Any, out: Any) -> None:
     out[1] = whole[SIZE_BIN]
     out[2] = (whole[RATE_BIN] + RATES_SEEN - 1) // RATES_SEEN
     left = real[TARGET] - real[GOT]
-    if left > 0:
-        out[3] = min(3 + int(2 * np.log2(1 + left / 64)), LEFTS - 1)
+    if talks(real[TARGET], whole[WAY]):
+        out[3] = LEFTS - 1
+    elif left > 0:
+        out[3] = min(3 + int(2 * np.log2(1 + left / 64)), LEFTS - 2)
     elif real[GOT] <= OVER_SHARE * real[TARGET]:
         out[3] = 2
     else:
@@ -114,16 +120,19 @@ def allowed(real: Any, whole: Any, duration: float) -> int:
     opening = 1 << (OPEN_LATER if whole[LATER] > 0 else OPEN_NOW)
     if phase == FIRST:
         return opening
+    done, most = DONE_SHARE, OVER_SHARE * real[TARGET]
+    if talks(real[TARGET], whole[WAY]):
+        done, most = _TALKED, TALK
     bits = 0
     if whole[TAIL] < _TAIL:
         bits |= 1 << QUIET
-        if real[NOW] - real[OPENED] < _SPACING:
+        if real[NOW] - real[OPENED] < SPACING:
             bits |= (1 << SHORT) | (1 << REQUEST)
         elif whole[WAY] != TCP:
             bits |= 1 << SHORT
-        if real[GOT] < OVER_SHARE * real[TARGET]:
+        if real[GOT] < most:
             bits |= 1 << DATA
-    if real[GOT] >= DONE_SHARE * real[TARGET]:
+    if real[GOT] >= done * real[TARGET]:
         bits |= opening
     return bits
 
@@ -153,7 +162,7 @@ def take_header(real: Any, whole: Any, kind: int, place: int, value: float) -> N
         whole[SIZE_BIN] = place
         whole[PHASE] = RATING
     elif kind == RATE:
-        real[SPEED] = value
+        real[SPEED] = 0.0 if talks(real[TARGET], whole[WAY]) else value
         whole[RATE_BIN] = place
         whole[PHASE] = CYCLING
     elif kind == CYCLE:
@@ -185,72 +194,3 @@ def take_packet(real: Any, whole: Any, kind: int, up: bool, size: int, now: floa
     if real[GOT] >= DONE_SHARE * real[TARGET] and whole[WAY] != RTP:
         whole[TAIL] += 1
     whole[PHASE] = SIZING if whole[WAY] == RTP and now >= real[OPENED] + _SLICE else PACKETS
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def tell_gap(gap: float, speed: float, way: int) -> float:
-    """Return a gap, seconds, as a segment of rate ``speed`` tells it: as it would be at the usual rate.
-
-    The path paces a segment's packets, so that one gap, told by what its rate would bring meanwhile, serves all rates.
-    A pause is the same at any rate; it is told above all other gaps.
-    """
-    if speed <= 0 or way == RTP:
-        return gap
-    return gap * _PAUSED if gap >= _PAUSE else min(gap * speed / USUAL_RATE, _PAUSE * _PAUSED)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def tell_gaps(gaps: Any, speeds: Any, way: int) -> Any:
-    """Tell many gaps, each of a segment of its own rate; 0 where it is in none."""
-    told = np.zeros(len(gaps))
-    for i in range(len(gaps)):
-        told[i] = tell_gap(gaps[i], speeds[i], way)
-    return told
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def heed_gap(told: float, real: Any, whole: Any) -> float:
-    """Return the gap, seconds, that ``tell_gap`` told of; a led row shortens it where it is behind its header's rate.
-
-    Each gap is drawn for itself, and what they lack adds up; nothing is slowed down, since pauses are real.
-    """
-    speed = real[SPEED]
-    if speed <= 0 or whole[WAY] == RTP:
-        return told
-    if told >= _PAUSE * _PAUSED:
-        return told / _PAUSED
-    late = 0.0
-    if whole[LED] and real[GOT] < real[TARGET]:
-        lag = (real[NOW] - real[OPENED]) - real[GOT] / speed
-        late = min(max(lag / (_LATENESS * (real[TARGET] / speed) + _LATE), 0.0), 1.0)
-    # A class of gaps may reach across the border between the two; what isn't a pause is shorter than one.
-    return float(min(told * USUAL_RATE / speed * _FASTEST**-late, _PAUSE))
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _latest(real: Any, whole: Any, gap: float) -> float:
-    """Return when the next packet must pass if the header is to be kept: data by its end, what follows by the next."""
-    if whole[WAY] == RTP:
-        return real[NOW] + gap
-    if real[SPEED] > 0 and real[GOT] < real[TARGET]:
-        return max(real[NOW], real[OPENED] + real[TARGET] / real[SPEED]) + _FULL / real[SPEED]
-    if whole[LATER] > 0:
-        return real[OPENED] + real[WAIT]
-    return real[NOW] + min(gap, _PAUSE)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def time_of(real: Any, whole: Any, kind: int, gap: float) -> float:
-    """Return when the next packet passes, seconds: after its gap, as far as openings and requests allow."""
-    now = real[NOW] + gap
-    if whole[LED]:
-        now = min(now, max(real[NOW], _latest(real, whole, gap)))
-    spaced = real[OPENED] + _SPACING
-    if kind == OPEN_LATER:
-        return max(real[NOW] + 1e-6, real[OPENED] + real[WAIT])
-    if kind == OPEN_NOW:
-        return max(now, spaced)
-    asks = (kind == REQUEST and whole[WAY] != RTP) or (kind == SHORT and whole[WAY] == TCP)
-    if asks and real[NOW] < spaced:
-        return max(real[NOW], min(now, spaced - 1e-6))
-    return now

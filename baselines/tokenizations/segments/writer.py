@@ -26,12 +26,13 @@ from baselines.tokenizations.segments.alphabet import (
     SIZE,
     SIZE_FLOOR,
     SIZES,
+    TALK,
     TRANSPORT,
     TRIP,
     bin_of,
     trip_in,
 )
-from baselines.tokenizations.segments.header_model import LARGE, HeaderHistory, rung_at, rung_code
+from baselines.tokenizations.segments.header_model import HeaderHistory, rung_at, rung_code
 from baselines.tokenizations.segments.playing import allow_rows, describe_rows, push_rows
 from baselines.tokenizations.segments.script import Script
 from baselines.tokenizations.segments.state import (
@@ -173,7 +174,7 @@ class SegmentWriter:
         due = wanted.startup - wanted.began - model.lags[application + 1] - opened
         for _ in range(_TRIES):
             drawn = self._draw_media(inputs, opened, row)
-            seconds = drawn.size / drawn.rate if drawn.size > LARGE and drawn.rate > 0 else 0.0
+            seconds = drawn.size / drawn.rate if drawn.size >= TALK and drawn.rate > 0 else 0.0
             # Playback starts where a segment has come (never, or before, compares as false).
             if _NEAR[0] * due < seconds < _NEAR[1] * due:
                 drawn = drawn._replace(rate=drawn.size / due)

@@ -139,8 +139,9 @@ def _number(
     lag: int,
 ) -> tuple[Numbers, int]:
     """Number all packets; return the most bytes beyond an acknowledgement besides."""
-    none = [np.zeros(len(up), np.int64) for _ in range(3)]
-    numbers = Numbers(*none, np.zeros((len(up), 2 * MOST_BLOCKS), np.int64))
+    nothing = np.zeros(len(up), np.int64)
+    edges = np.zeros((len(up), 2 * MOST_BLOCKS), np.int64)
+    numbers = Numbers(nothing, nothing.copy(), nothing.copy(), edges)
     find_arrived(ts, flags, lag, numbers.arrived)
     return numbers, int(number(up, payload, flags, holes, *numbers))
 

@@ -15,14 +15,17 @@ from baselines.tokenizations.segments.alphabet import (
     CYCLE_FLOOR,
     CYCLE_PER_OCTAVE,
     CYCLES,
+    OPEN_NOW,
     REQUEST,
     SIZE,
     TALK,
+    USUAL_RATE,
     bin_of,
 )
 from baselines.tokenizations.segments.cuts import find_headers, told_gaps
+from baselines.tokenizations.segments.pacing import time_of
 from baselines.tokenizations.segments.playing import header_value
-from baselines.tokenizations.segments.state import DONE_SHARE, OVER_SHARE, TARGET
+from baselines.tokenizations.segments.state import DONE_SHARE, FIRST, OVER_SHARE, PACKETS, PHASE, REALS, TARGET, WHOLES
 from benchmark.method import StatefulTokenization, Tokenization
 from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch, sketch_of
@@ -85,6 +88,29 @@ def test_round_trip_keeps_directions_and_bounds_sizes_and_times(fitted: Segments
     wide = (told[others] >= 1.1e3) & (told[others] < 3e12) & (gap[others] >= 1.1e3)
     ratio = np.log10(np.maximum(decoded[others][wide], 1) / gap[others][wide])
     assert np.abs(ratio).max(initial=0) <= 1.03 + np.log10(2) / 16
+
+
+def test_talk_is_told_in_its_own_time_and_a_download_in_its_rate_s() -> None:
+    """An exchange of 1,000 bytes over a slow path, then 100 packets in 1 s with a pause amid them."""
+    rows = [(50, True, 200), (80, False, 1000), (400, True, 200)]
+    rows += [(10, False, 1400)] * 50 + [(600, False, 1400)] + [(10, False, 1400)] * 49 + [(20, True, 200)]
+    gaps, up, payload = (np.array(column) for column in zip(*rows, strict=True))
+    sketch = Sketch("tcp", np.cumsum(gaps) * 1_000_000, up, payload.astype(np.int32))
+    headers, at, opens = find_headers(sketch, Condition("player", 10.0, 10.0, Labels.unknown(1)))
+    assert opens.sum() == len(at) == 3
+    told = told_gaps(sketch, headers, at, opens) / 1e6
+    assert told[:3].tolist() == [50, 80, 400]
+    rate = 100 * 1400 / 1.59
+    np.testing.assert_allclose(told[3:53], 10 * rate / USUAL_RATE, rtol=1e-3)
+    assert told[53] == pytest.approx(60_000)  # a pause is told a hundredfold, above all that is paced
+
+
+def test_requests_keep_their_distance_from_the_one_before_and_the_first_from_none() -> None:
+    real, whole = np.zeros(REALS), np.zeros(WHOLES, np.int64)
+    whole[PHASE] = FIRST
+    assert time_of(real, whole, OPEN_NOW, 0.012) == 0.012
+    whole[PHASE] = PACKETS
+    assert time_of(real, whole, OPEN_NOW, 0.012) == 0.05
 
 
 @settings(max_examples=40, deadline=None)

@@ -6,11 +6,12 @@ class, gaps within their bin (``baselines.parts.learnt_symbols``) and a sixteent
 rate, the time of a request that waited within a thirty-second of an octave of its wait, the round trip within half an
 octave, all flows but the largest. A request keeps to its side of the 50 ms that make an opening, as far as the
 packets before it have left it room. What a writer writes keeps to its headers besides: packets that are late are
-hurried.
+hurried. Segments of a few kilobytes, as handshakes are, keep to none (``alphabet.TALK``).
 
 ``alphabet`` says what tokens there are and ``vocabulary`` numbers them; ``cuts`` finds the headers of a trace and
-``laying_out`` its tokens; ``state`` is what each token changes, ``playing`` turns tokens into packets,
-``header_model`` draws headers, and ``writer`` writes traces with all of them.
+``laying_out`` its tokens; ``state`` is what each token changes, ``pacing`` says when packets pass, ``playing`` turns
+tokens into packets, ``openers`` counts transports and round trips, ``header_model`` draws headers, and ``writer``
+writes traces with all of them.
 """
 
 from __future__ import annotations

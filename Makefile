@@ -24,7 +24,7 @@ test: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest $(PARALLEL)
+	$(RUN) -m pytest $(PARALLEL) --durations=15
 
 # The quick part: no training, no sweeps.
 unit: $(STAMP)

@@ -39,6 +39,11 @@ def choose_records(
     return [record for record in chosen if not budget or record.choices.get("budget") == budget]
 
 
+def split_ended(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """Return the records of cells that have ended, however they did, and of those that run still or were cut off."""
+    return [record for record in records if record.ended], [record for record in records if not record.ended]
+
+
 def keep_records(
     name: str, chosen: Sequence[Record], source: Path = OWN, shelf: Path = COMMITTED, pictures: Path = PICTURES
 ) -> list[Path]:

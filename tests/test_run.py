@@ -97,6 +97,13 @@ def test_a_wrong_name_gets_the_nearest_right_one(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_seed_that_no_generator_takes_is_one_line(tmp_path):
+    done = run(tmp_path, "generator=markov", "seed=-1")
+    assert done.returncode != 0
+    assert done.stderr.strip().splitlines()[-1] == "error: seed=-1: a seed is a whole number from 0 to 4294967295"
+    assert not list(tmp_path.glob("cells/*/record.json"))
+
+
 def test_incompatible_choices_are_skipped_with_the_reason(swept):
     done = run(swept[0], "generator=gpt", "tokenization=none")
     assert done.returncode == 0

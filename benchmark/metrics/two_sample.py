@@ -59,7 +59,8 @@ def held_out_areas(
                 [table for table, at in zip(real, real_fold, strict=True) if at != fold],
                 [table for table, at in zip(synthetic, synthetic_fold, strict=True) if at != fold],
             )
-            forest = ExtraTreesClassifier(TREES, min_samples_leaf=5, random_state=seed * 1000 + repeat * 100 + fold)
+            state = (seed * 1000 + repeat * 100 + fold) % (1 << 32)  # all that scikit-learn takes
+            forest = ExtraTreesClassifier(TREES, min_samples_leaf=5, random_state=state)
             forest.fit(rows, labels, sample_weight=weights)
             real_out, synthetic_out = (
                 np.flatnonzero(real_fold == fold),

@@ -16,6 +16,7 @@ from benchmark.harness.rooms import Rooms, local_folder, rooms_at
 from benchmark.harness.stage import cell_id
 
 ROOT = Path(__file__).resolve().parents[2]
+SEEDS = 1 << 32
 METHOD_AXES = ("generator", "tokenization", "context", "conditioning", "probe", "router")
 
 
@@ -31,8 +32,14 @@ def resolve(config: DictConfig) -> Any:
 
 
 def cell_of(config: DictConfig, chosen: Any) -> Resolved:
-    """Return the resolved config, and the name chosen on each axis of the matrix."""
-    return resolve(config), {axis: str(chosen[axis]) for axis in (*METHOD_AXES, "dataset", "budget")}
+    """Return the resolved config, and the name chosen on each axis of the matrix.
+
+    A seed that not every random generator takes ends the program.
+    """
+    resolved = resolve(config)
+    if type(resolved["seed"]) is not int or not 0 <= resolved["seed"] < SEEDS:
+        sys.exit(f"error: seed={resolved['seed']}: a seed is a whole number from 0 to {SEEDS - 1}")
+    return resolved, {axis: str(chosen[axis]) for axis in (*METHOD_AXES, "dataset", "budget")}
 
 
 def shared_overrides(overrides: Sequence[str]) -> tuple[str, ...]:

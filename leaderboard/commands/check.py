@@ -46,4 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
         if fault and not fault.startswith("left out"):
             return 1
     print(f"next:\n  python run.py -m generator={entry.name} seed=0,1,2\n  python -m leaderboard submit {entry.name}")
+    if entry.kind == "captures":
+        print("with budget=NAME and --budget NAME, if they answer the conditions of another budget than the default")
     return 0

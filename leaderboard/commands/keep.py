@@ -33,7 +33,7 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Copy the records and refresh the table."""
     from leaderboard.selection import read_matrix
-    from leaderboard.shipping import choose_records, keep_records, refresh_readme
+    from leaderboard.shipping import choose_records, keep_records, refresh_readme, split_ended
 
     cells = [prefix for prefix in arguments.cells.split(",") if prefix]
     try:
@@ -42,7 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
             source = arguments.results / "cells" if arguments.results else ROOT / own / "cells" if own else OWN
             budget = arguments.budget or ("" if arguments.experiment or cells else "default")
             chosen = choose_records(source, arguments.experiment, cells, budget)
+            chosen, running = split_ended(chosen)
             print(f"kept {len(keep_records(arguments.name, chosen, source))} records")
+            if running:
+                print(f"left out, since they haven't ended: {', '.join(record.cell for record in running)}")
         shown = refresh_readme(arguments.name)
     except ConfigError as error:
         print(error, file=sys.stderr)

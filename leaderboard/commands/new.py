@@ -17,6 +17,9 @@ EXAMPLES = """\
   python -m leaderboard new mine --captures FOLDER --made-with "our tool 1.2"
 """
 
+TEMPLATE = "Packets at random times, at the mean rate of their rung."
+CAPTURED = "Traces that were made elsewhere; say here how."
+
 
 def add(subparsers: Subparsers) -> None:
     """Declare the command."""
@@ -24,7 +27,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("name", help="its name, which becomes generator=NAME")
     parser.add_argument("--author", help="the first author; git's user where not given")
     parser.add_argument("--licence", default="Apache-2.0", help="of the code or the traces, an SPDX identifier")
-    parser.add_argument("--summary", default="Packets at random times, at the mean rate of their rung.")
+    parser.add_argument("--summary", help="one or two sentences for the card: how it makes traffic")
     parser.add_argument("--captures", type=Path, help="a folder of captures and answers.csv: traces made elsewhere")
     parser.add_argument("--made-with", default="", help="what made the captures")
     parser.add_argument("--dataset", default="streaming", help="whose conditions the captures answer")
@@ -37,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     name = arguments.name
     try:
-        card = first_card(arguments.author, arguments.licence, arguments.summary, arguments.made_with)
+        summary = arguments.summary or (CAPTURED if arguments.captures else TEMPLATE)
+        card = first_card(arguments.author, arguments.licence, summary, arguments.made_with)
         if arguments.captures:
             from leaderboard.submitting.importing import make_captures
 
@@ -48,5 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"made {folder.relative_to(ROOT)}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    print(f"next: edit them, then\n  python -m leaderboard check {name}\n  python run.py generator={name} budget=smoke")
+    # Captures answer the conditions of one budget; a method may be tried at any.
+    budget = arguments.budget if arguments.captures else "smoke"
+    print(
+        f"next: edit them, then\n  python -m leaderboard check {name}\n  python run.py generator={name} budget={budget}"
+    )
     return 0

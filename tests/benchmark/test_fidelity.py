@@ -8,7 +8,7 @@ from scipy.stats import wasserstein_distance
 
 from benchmark.metrics.fidelity import FAMILY, score, wasserstein_score
 from benchmark.metrics.series import WINDOW_FEATURES, series_of, window_features
-from benchmark.metrics.two_sample import neighbourhood
+from benchmark.metrics.two_sample import held_out_areas, neighbourhood
 from benchmark.trace import Trace
 from tests.benchmark.traffic_making import (
     drawn_packets,
@@ -177,6 +177,13 @@ def test_no_packets_give_null_and_the_reason(train):
         assert "synthetic" in scores["fidelity.c2st"].reason
     mixed = score(evidence_of(train, train[:2], [*train[:2], nothing]))
     assert mixed["fidelity.size_wasserstein"].value == pytest.approx(0)
+
+
+@pytest.mark.parametrize("seed", [0, 1 << 30, (1 << 32) - 1])
+def test_any_seed_will_do(seed):
+    tables = [np.random.default_rng(k).normal(size=(6, 2)) for k in range(8)]
+    areas = held_out_areas(tables[:4], tables[4:], ["a"] * 4, ["a"] * 4, seed)
+    assert 0 <= areas.value(np.ones(4), np.ones(4)) <= 1
 
 
 def test_scores_depend_on_the_seed_alone(train, test):

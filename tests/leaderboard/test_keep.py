@@ -8,7 +8,7 @@ from benchmark.errors import ConfigError
 from leaderboard.records import COMMITTED, find_records, read_records
 from leaderboard.selection import belongs, read_matrix, select_matrix
 from leaderboard.settings import sweep_values
-from leaderboard.shipping import choose_records, keep_records, refresh_readme
+from leaderboard.shipping import choose_records, keep_records, refresh_readme, split_ended
 from tests.leaderboard.board_records import record, seeds, write
 
 
@@ -51,6 +51,13 @@ def test_an_experiment_that_is_not_there_is_named():
 )  # fmt: skip
 def test_a_sweep_is_read_as_hydra_reads_it(text, values):
     assert sweep_values(text) == values
+
+
+def test_a_cell_that_runs_still_is_told_apart_from_one_that_failed():
+    running, failed, done = record("gpt", 0), record("gpt", 1), record("gpt", 2)
+    running.status, running.ended = "failed", ""
+    failed.status = "failed"
+    assert split_ended([running, failed, done]) == ([failed, done], [running])
 
 
 def test_what_was_kept_is_replaced_as_a_whole(tmp_path):

@@ -64,7 +64,8 @@ def test_rate_doesnt_drift_over_many_contexts(tokenization) -> None:
     longer = Condition(
         "player", 4.0 * windows, 2.0, replace(Labels.unknown(2 * windows), rung=np.ones(2 * windows, np.int8))
     )
-    made = list(gpt.sample([longer] * 8, 0))
+    # One trace may be twice as dense as another: means of fewer would differ by chance as far as is allowed.
+    made = list(gpt.sample([longer] * 32, 0))
     assert min(len(tokenization.encode(trace)) for trace in made) > 10 * CONTEXT
     thirds = np.mean([_rates(trace.packets.ts, longer.duration, 3) for trace in made], axis=0)
     real = np.mean([_rates(trace.packets.ts, trace.condition.duration, 1) for trace in train])

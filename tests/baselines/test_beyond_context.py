@@ -62,7 +62,7 @@ def test_rate_doesnt_drift_over_many_contexts(tokenization) -> None:
     }
     gpt.fit(_corpus(train), Budget("tiny", 120, 120, network=network), 0, QUIET)
     longer = Condition(
-        "player", 4.0 * windows, 2.0, replace(Labels.unknown(2 * windows), rung=np.ones(2 * windows, np.int8))
+        "player", 6.0 * windows, 2.0, replace(Labels.unknown(3 * windows), rung=np.ones(3 * windows, np.int8))
     )
     # One trace may be twice as dense as another: means of fewer would differ by chance as far as is allowed.
     made = list(gpt.sample([longer] * 32, 0))

@@ -56,8 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run_cell(chosen: argparse.Namespace) -> int:
-    from benchmark.harness.cell import write_fault
     from benchmark.harness.child import run_child
+    from benchmark.harness.fault import write_fault
 
     try:
         return run_child(chosen.folder)

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import ConfigError, CorpusError, Incompatible, TraceError, Unsupported
+from benchmark.errors import Incompatible, Unsupported
+from benchmark.harness.fault import USER_ERRORS, Ending, ending_of, ending_of_child
 from benchmark.harness.machine import code_revision, machine_facts, package_versions
 from benchmark.harness.rooms import Rooms
 from benchmark.harness.stage import Keys, cell_id, identity, ignored_axes, stage_keys
@@ -27,16 +26,6 @@ from benchmark.record import Record, RecordError, boot_id, close_record, open_re
 HARNESS = Path(__file__).resolve().parents[2]
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
-_USER_ERRORS = (ConfigError, CorpusError, TraceError)
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a child process ended."""
-
-    status: str
-    reason: str
-    traceback: str = ""
 
 
 def run_cell(
@@ -78,7 +67,7 @@ def find_record(
     """
     try:
         keys = stage_keys(config, independent, rooms.root)
-    except (*_USER_ERRORS, Incompatible, Unsupported, OSError, SyntaxError):
+    except (*USER_ERRORS, Incompatible, Unsupported, OSError, SyntaxError):
         return None
     rooms.fetch_cell(cell_id(config))
     return _found(rooms.cells / cell_id(config) / "record.json", keys, rooms, keep_failures=not retry)
@@ -101,10 +90,10 @@ def _run_anew(
     )  # fmt: skip
     try:
         stage_keys(config, independent, rooms.root)
-    except (*_USER_ERRORS, Incompatible, Unsupported, OSError, SyntaxError) as error:
+    except (*USER_ERRORS, Incompatible, Unsupported, OSError, SyntaxError) as error:
         (folder / "result.json").unlink(missing_ok=True)
         open_record(path, record)
-        return _finish(path, record, _ending_of(error), rooms)
+        return _finish(path, record, ending_of(error), rooms)
     record.code = code_revision(rooms.root)
     record.packages, record.machine = package_versions(), machine_facts()
     open_record(path, record)
@@ -112,7 +101,7 @@ def _run_anew(
     try:
         ending = _run(config, independent, folder, rooms, listen)
     except OSError as error:
-        ending = _ending_of(error)
+        ending = ending_of(error)
     return _finish(path, record, ending, rooms)
 
 
@@ -166,7 +155,7 @@ def _run(
         return Ending("timeout", f"over {deadline:g} s; budget.cell_seconds sets the deadline")
     if code == 0:
         return Ending("ok", "")
-    return _ending_of_child(code, folder)
+    return ending_of_child(code, folder)
 
 
 def _follow(child: subprocess.Popen[bytes], events: Any, listen: Listener) -> None:
@@ -192,39 +181,6 @@ def _kill_group(child: subprocess.Popen[bytes]) -> None:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def _ending_of_child(code: int, folder: Path) -> Ending:
-    """Read what the child wrote of its own fault, or name the signal that ended it."""
-    path = folder / "fault.json"
-    if code > 0 and path.exists():
-        fault = json.loads(path.read_text())
-        return Ending(fault["status"], fault["reason"], fault["traceback"])
-    if code < 0:
-        return Ending("failed", f"killed by {signal.Signals(-code).name}; log.txt has what it printed")
-    return Ending("failed", f"exit status {code}; log.txt has what it printed")
-
-
-def _ending_of(error: BaseException) -> Ending:
-    """Turn an exception into a status and a one-line reason."""
-    if isinstance(error, Unsupported):
-        return Ending("unsupported", str(error))
-    if isinstance(error, Incompatible):
-        return Ending("skipped", str(error))
-    if isinstance(error, OSError) and error.errno == 28:
-        return Ending("failed", f"disk full: {error}", traceback.format_exc())
-    if isinstance(error, MemoryError):
-        return Ending("failed", f"out of memory: {error}", traceback.format_exc())
-    text = str(error).strip().splitlines()[:1]
-    name = "" if isinstance(error, _USER_ERRORS) else f"{type(error).__name__}: "
-    return Ending("failed", name + "".join(text), traceback.format_exc())
-
-
-def write_fault(folder: Path, error: BaseException) -> None:
-    """Leave a child's fault for its parent; on a full disk the parent tells from the log."""
-    ending = _ending_of(error)
-    fault = {"status": ending.status, "reason": ending.reason, "traceback": ending.traceback}
-    write_json(folder / "fault.json", fault)
 
 
 def _finish(path: Path, record: Record, ending: Ending, rooms: Rooms) -> Record:

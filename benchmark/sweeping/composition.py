@@ -16,7 +16,7 @@ from benchmark.harness.rooms import Rooms, local_folder, rooms_at
 from benchmark.harness.stage import cell_id
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS = 1 << 32
+SEEDS = 1 << 32  # what NumPy, PyTorch and scikit-learn all take
 METHOD_AXES = ("generator", "tokenization", "context", "conditioning", "probe", "router")
 
 

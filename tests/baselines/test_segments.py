@@ -25,7 +25,17 @@ from baselines.tokenizations.segments.alphabet import (
 from baselines.tokenizations.segments.cuts import find_headers, told_gaps
 from baselines.tokenizations.segments.pacing import time_of
 from baselines.tokenizations.segments.playing import header_value
-from baselines.tokenizations.segments.state import DONE_SHARE, FIRST, OVER_SHARE, PACKETS, PHASE, REALS, TARGET, WHOLES
+from baselines.tokenizations.segments.state import (
+    _TALKED,
+    DONE_SHARE,
+    FIRST,
+    OVER_SHARE,
+    PACKETS,
+    PHASE,
+    REALS,
+    TARGET,
+    WHOLES,
+)
 from benchmark.method import StatefulTokenization, Tokenization
 from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch, sketch_of
@@ -221,7 +231,7 @@ def test_what_a_writer_writes_encodes_to_a_legal_sequence_and_keeps_its_budgets(
         inside = headers.size[:-1]
         asked = np.array(budgets[row][: len(inside)])
         talk = (asked > 0) & (asked < TALK)
-        assert (inside[~talk] >= DONE_SHARE * asked[~talk] - 1).all()
+        assert (inside >= np.where(talk, _TALKED, DONE_SHARE) * asked - 1).all()
         assert (inside <= np.where(talk, TALK, OVER_SHARE * asked) + 1500).all()
 
 

@@ -20,7 +20,7 @@ RATE_PER_OCTAVE, RATES_SEEN = 16, 4  # bins of rate, of which a network sees so 
 CYCLE_PER_OCTAVE = 32
 SIZE_FLOOR, RATE_FLOOR, CYCLE_FLOOR = 4.0, 4.0, -6.0  # log2 of bytes, bytes/s, seconds
 SIZES, RATES, CYCLES = 1 + 24 * PER_OCTAVE, 1 + 24 * RATE_PER_OCTAVE, 1 + 14 * CYCLE_PER_OCTAVE
-USUAL_RATE = 2.0**18  # bytes/s, at which a gap in a segment is told as it is; see ``state.tell_gap``
+USUAL_RATE = 2.0**18  # bytes/s, at which a gap in a segment is told as it is; see ``pacing.tell_gap``
 
 # Bytes of a segment below which it is talk, as a handshake is: its packets are paced by who answers whom rather than by
 # a rate, and are what they are to the byte, so that its header leads neither their times nor their end.

@@ -13,21 +13,20 @@ from benchmark.errors import ConfigError, nearest
 class ImageSize:
     """The budget's section ``image``.
 
-    rows: packets an image has. across: packets in a line of the raster that the U-Net sees.
-    channels: of each level of the U-Net. layers: blocks a level. every_column: all 1,088, used or not.
+    rows: packets an image has. width, layers, heads: of the network. every_column: all 1,088, used or not.
     learning_rate: its peak. denoise_steps: of DDIM. sample_batch: images a thread makes at once.
     """
 
     rows: int = 64
-    across: int = 8
-    channels: tuple[int, ...] = (64, 96)
-    layers: int = 1
+    width: int = 160
+    layers: int = 3
+    heads: int = 4
     every_column: bool = False
     train_steps: int = 600
-    batch: int = 16
-    learning_rate: float = 1.5e-3
+    batch: int = 32
+    learning_rate: float = 2e-3
     denoise_steps: int = 8
-    sample_batch: int = 64
+    sample_batch: int = 128
 
 
 def image_size(section: Mapping[str, Any]) -> ImageSize:
@@ -36,10 +35,7 @@ def image_size(section: Mapping[str, Any]) -> ImageSize:
     for name in section:
         if name not in known:
             raise ConfigError(f"budget.image has no {name!r}{nearest(name, known)}")
-    values = dict(section)
-    if "channels" in values:
-        values["channels"] = tuple(int(channels) for channels in values["channels"])
-    size = ImageSize(**values)
-    if any(channels % 8 for channels in size.channels):
-        raise ConfigError(f"budget.image.channels {list(size.channels)}: each must be a multiple of 8")
+    size = ImageSize(**section)
+    if size.width % (2 * size.heads):
+        raise ConfigError(f"budget.image.width {size.width}: must be a multiple of twice its {size.heads} heads")
     return size

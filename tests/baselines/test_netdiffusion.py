@@ -7,11 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from baselines.netdiffusion import build
-from baselines.netdiffusion.header_image import ImageSet, choose_columns, draw_rows, read_rows
+from baselines.netdiffusion.colours import Palette
+from baselines.netdiffusion.gap_bits import OCTAVES, SHORTEST, read_gaps, write_gaps
+from baselines.netdiffusion.header_image import choose_columns, draw_rows, read_rows
+from baselines.netdiffusion.image_set import ImageSet
 from baselines.netdiffusion.image_size import ImageSize, image_size
-from baselines.netdiffusion.network import Denoiser, cross_entropy, expect, paint, quantise
+from baselines.netdiffusion.network import Denoiser
 from benchmark.corpus import Corpus
 from benchmark.errors import ConfigError
 from benchmark.method import Budget, Conditioning, Context, Log, Method
@@ -22,8 +27,8 @@ from benchmark.wire import TCP, UDP
 
 TINY = {
     "rows": 16,
-    "across": 4,
-    "channels": [16],
+    "width": 32,
+    "layers": 1,
     "train_steps": 120,
     "batch": 8,
     "learning_rate": 0.01,
@@ -56,8 +61,8 @@ def fitted(corpus):
     return fit(corpus, GUIDED)
 
 
-def fit(corpus, conditioning, image=TINY, seed=0, seconds=60.0):
-    generator = build(Method({}, None, Context(0), conditioning))
+def fit(corpus, conditioning, image=TINY, seed=0, seconds=60.0, gaps="image"):
+    generator = build(Method({"rounds": 1, "gaps": gaps}, None, Context(0), conditioning))
     generator.fit(corpus, Budget("tiny", seconds, 60.0, image=image), seed, SILENT)
     return generator
 
@@ -74,7 +79,7 @@ def same(one, other):
 def test_an_image_holds_all_that_a_header_says_but_the_addresses(corpus):
     for every in (False, True):
         columns = choose_columns(corpus.train, every)
-        assert len(columns) == 1088 + 1 or not every
+        assert len(columns) == 1088 + 8 + 1 or not every
         for trace in corpus.train:
             pixels, index = draw_rows(trace, columns)
             read = read_rows(pixels, columns)
@@ -114,52 +119,96 @@ def test_reading_takes_any_pixels(corpus):
         assert len(read_rows(np.full((4, len(columns)), value, np.int8), columns)) == (0 if value < 0 else 4)
 
 
-def test_colours_are_as_far_from_each_other_and_come_back():
-    pixels = torch.tensor([[[-1, 0, 1]]], dtype=torch.int8)
-    colours = paint(pixels)
-    assert torch.equal(quantise(colours), pixels)
+# Columns 0 and 2 stand and fall together; 1 is there in every packet.
+PALETTE = Palette(torch.tensor([1, 0, 1]))
+PIXELS = torch.tensor([[[-1, 0, -1], [1, 1, 0], [0, 0, 1], [-1, -1, -1]]], dtype=torch.int8)
+
+
+def test_colours_come_back_from_noise():
+    colours = PALETTE.paint(PIXELS)
+    assert colours.shape == (1, 4, PALETTE.depth) == (1, 4, 5)
+    assert colours[0, 0].tolist() == [1, -1, 0, -1, 0]  # presence of both groups, then the bits
+    assert torch.equal(PALETTE.quantise(colours), PIXELS)
     shaken = colours + 0.3 * torch.randn(colours.shape, generator=torch.Generator().manual_seed(0)).clamp(-2, 2)
-    assert torch.equal(quantise(shaken), pixels)
+    assert torch.equal(PALETTE.quantise(shaken), PIXELS)
     # Doubt between the two bits isn't absence.
-    assert quantise(torch.tensor([[[1.0, 0.6, 1.0, -0.6]]]))[0, 0].tolist() == [1, 0]
+    assert PALETTE.quantise(torch.tensor([[[1.0, 1.0, 0.1, 0.6, -0.1]]]))[0, 0].tolist() == [1, 1, 0]
 
 
 def test_expected_colours_of_sure_odds_are_the_colours():
-    pixels = torch.randint(-1, 2, (2, 3, 5), dtype=torch.int8)
-    colours = paint(pixels)
-    sure = 50 * torch.where(colours == 0, 1.0, colours)
-    assert torch.allclose(expect(sure), torch.where(colours == 0, expect(sure), colours), atol=1e-4)
-    assert float(cross_entropy(sure, colours)) < 1e-4
-    assert float(cross_entropy(-sure, colours)) > 10
+    colours = PALETTE.paint(PIXELS)
+    sure = 50 * colours
+    assert torch.allclose(PALETTE.expect(sure), colours, atol=1e-4)
+    assert float(PALETTE.cross_entropy(sure, colours)) < 1e-4
+    assert float(PALETTE.cross_entropy(-sure, colours)) > 10
+    # Of no odds at all, every channel that there is costs the log of 2: two of presence, and each bit present.
+    bits = int((PIXELS >= 0).sum())
+    told = float(PALETTE.cross_entropy(torch.zeros_like(colours), colours))
+    assert told == pytest.approx(np.log(2) * (2 * 4 + bits) / PIXELS.numel())
+
+
+def test_groups_are_the_columns_that_are_absent_together(corpus):
+    columns = choose_columns(corpus.train)
+    images = ImageSet(corpus.train, columns, 16, lambda condition, window: "")
+    groups = images.groups()
+    rows = np.concatenate(images.pixels) >= 0
+    for group in np.unique(groups):
+        together = rows[:, groups == group]
+        assert np.all(together == together[:, :1])
+    assert len(np.unique(groups)) == len(np.unique(rows, axis=1).T)
+
+
+@given(st.lists(st.integers(0, 100_000_000_000), min_size=1, max_size=30), st.integers(0, 99))
+def test_gaps_come_back_within_a_step(gaps, seed):
+    gaps = np.array(gaps, np.int64)
+    bits = write_gaps(gaps)
+    assert bits.shape == (len(gaps), 8)
+    read = read_gaps(bits, np.random.default_rng(seed))
+    widest = 2 ** (OCTAVES / 256)
+    scale = gaps >= 2 * SHORTEST
+    assert np.all(read[scale] <= widest * gaps[scale] + 1)
+    assert np.all(read[scale] >= gaps[scale] / widest - 1)
+    assert np.all(read[gaps < SHORTEST] == 0)
+
+
+def test_neighbouring_gaps_differ_in_one_bit():
+    ladder = np.unique(write_gaps(np.geomspace(SHORTEST, 2e11, 20_000).astype(np.int64)), axis=0)
+    assert len(ladder) == 255  # step 0 is what is below the scale
+    rising = write_gaps((SHORTEST * 2 ** (np.arange(1.5, 256) * OCTAVES / 256)).astype(np.int64))
+    assert np.all((np.diff(rising, axis=0) != 0).sum(axis=1) == 1)
 
 
 def test_the_network_keeps_packets_in_their_places():
-    network = Denoiser(rows=10, columns=3, across=3, channels=(8, 8), layers=1, classes=2)
-    for weight in network.unet.parameters():
-        torch.nn.init.zeros_(weight)
+    network = Denoiser(rows=10, depth=6, width=8, layers=1, heads=2, classes=2).eval()
     network.start_from(torch.tensor([[0.5] * 6, [0.9] * 6]))
     noisy = torch.randn(2, 10, 6)
-    times = torch.zeros(2, dtype=torch.long)
-    odds = network(noisy, torch.full((2,), 0.25), times, torch.tensor([0, 1]))
+    times, classes = torch.zeros(2, dtype=torch.long), torch.tensor([0, 1])
+    odds = network(noisy, torch.full((2,), 0.25), times, classes)
     # Without anything learnt, a pixel's odds are its class's and its own evidence: 2 sqrt(s) / (1 - s) a unit.
     evidence = noisy * (2 * 0.25**0.5 / 0.75)
     assert torch.allclose(odds[0], evidence[0])
     assert torch.allclose(odds[1], evidence[1] + np.log(0.9 / 0.1), atol=1e-5)
+    torch.nn.init.normal_(network.tell.weight)
+    told = network(noisy, torch.full((2,), 0.25), times, classes)
+    turned = network(noisy.flip(1), torch.full((2,), 0.25), times, classes)
+    assert not torch.allclose(told, turned.flip(1), atol=1e-2)  # a packet's place is known
 
 
 def test_shares_are_those_of_each_class(corpus):
     columns = choose_columns(corpus.train)
     images = ImageSet(corpus.train, columns, 1, lambda condition, window: condition.application)
-    shares = images.shares()
+    groups = images.groups()
+    shares = images.shares(groups)
     assert images.names.tolist() == ["quic", "tcp"]
-    assert shares.shape == (3, 2 * len(columns))
+    assert shares.shape == (3, groups.max() + 1 + len(columns))
     assert np.all((shares > 0) & (shares < 1))
     for number, name in enumerate(images.names, start=1):
         pixels = np.concatenate(
             [draw_rows(trace, columns)[0] for trace in corpus.train if trace.condition.application == name]
         )
         present, ones = (pixels >= 0).sum(axis=0), (pixels > 0).sum(axis=0)
-        wanted = np.concatenate([(present + 0.5) / (len(pixels) + 1), (ones + 0.5) / (present + 1)])
+        presence = [(present[groups == group][0] + 0.5) / (len(pixels) + 1) for group in range(groups.max() + 1)]
+        wanted = np.concatenate([presence, (ones + 0.5) / (present + 1)])
         assert np.allclose(shares[number], wanted)
 
 
@@ -256,10 +305,30 @@ def test_a_class_never_seen_is_no_class(fitted, corpus):
     assert len(list(fitted.sample([unknown, bare], 0))) == 2
 
 
-def test_gaps_are_those_of_training(fitted, corpus):
+def test_drawn_gaps_are_those_of_training(corpus):
+    drawn = fit(corpus, GUIDED, {**TINY, "train_steps": 1}, gaps="drawn")
+    assert len(drawn.columns) == len(choose_columns(corpus.train)) - 8
     seen = np.unique(np.concatenate([np.diff(trace.packets.ts) for trace in corpus.train]))
-    for trace in fitted.sample([corpus.train[0].condition] * 3, 0):
+    for trace in drawn.sample([corpus.train[0].condition] * 3, 0):
         assert np.isin(np.diff(trace.packets.ts), seen).all()
+
+
+def test_gaps_of_the_image_are_learnt():
+    """Every packet down waits long, none up does: the image's gaps know it, drawn ones can't."""
+    down = np.arange(64) % 3 > 0
+    ts = np.cumsum(np.where(down, 20_000_000, 2_000))
+    sketch = Sketch("quic", ts - ts[0], ~down, np.where(down, 1200, 80).astype(np.int32))
+    condition = Condition("quic", 2.0, 1.0, replace(Labels.unknown(2), rung=np.zeros(2, np.int8)))
+    trace = Trace("quic", compile_sketch(sketch, 0), condition, CLIENT_PREFIX)
+    corpus = Corpus("made", "digest", 1.0, [trace] * 4, [], [], (144, 240), CLIENT_PREFIX)
+
+    def agreement(gaps):
+        made = fit(corpus, Conditioning("none"), {**TINY, "train_steps": 200}, gaps=gaps).sample([condition] * 8, 0)
+        right = [(np.diff(one.packets.ts) > 1_000_000) == ~one.flows.up[1:] for one in made]
+        return np.mean(np.concatenate(right))
+
+    assert agreement("image") > 0.9
+    assert agreement("drawn") < 0.75
 
 
 def test_a_fit_stops_at_its_deadline_and_says_so(corpus):
@@ -274,12 +343,16 @@ def test_a_fit_stops_at_its_deadline_and_says_so(corpus):
 def test_wrong_settings_are_named():
     with pytest.raises(ConfigError, match="did you mean 'rows'"):
         image_size({"row": 3})
-    with pytest.raises(ConfigError, match="multiple of 8"):
-        image_size({"channels": [12]})
+    with pytest.raises(ConfigError, match="multiple of twice its 4 heads"):
+        image_size({"width": 12})
     assert image_size({}) == ImageSize()
     with pytest.raises(ConfigError, match="did you mean 'trajectory'"):
         build(Method({}, None, Context(0), Conditioning("trajectry")))
     with pytest.raises(ConfigError, match="dropout"):
         build(Method({}, None, Context(0), Conditioning("quality", guidance=2.0)))
-    with pytest.raises(ConfigError, match="no option 'x'"):
-        build(Method({"x": 1}, None, Context(0), GUIDED))
+    with pytest.raises(ConfigError, match="no option 'gap'; did you mean 'gaps'"):
+        build(Method({"gap": 1}, None, Context(0), GUIDED))
+    with pytest.raises(ConfigError, match="'drawm' isn't one of image, drawn; did you mean 'drawn'"):
+        build(Method({"gaps": "drawm"}, None, Context(0), GUIDED))
+    with pytest.raises(ConfigError, match="rounds 0 isn't"):
+        build(Method({"rounds": 0}, None, Context(0), GUIDED))

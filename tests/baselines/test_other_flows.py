@@ -27,7 +27,7 @@ APPLICATIONS = ("player", "browser", "call")
 BUDGET = Budget(
     "tiny", 60, 60,
     network={"layers": 1, "width": 32, "heads": 2, "inner": 64, "steps": 5, "batch_tokens": 256, "header_epochs": 20},
-    image={"rows": 32, "channels": [8, 8], "train_steps": 2, "denoise_steps": 2},
+    image={"rows": 32, "width": 32, "layers": 1, "train_steps": 2, "denoise_steps": 2},
 )  # fmt: skip
 METHODS = ("independent", "markov", "two_level", "segments", "joint", "netdiffusion")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Sequence
 
 from leaderboard.board import Board
+from leaderboard.records import ROOT
 from leaderboard.studies import missing
 from leaderboard.studies.comparison import stand, verdict
 from leaderboard.studies.evidence import Entry, Evidence, gather_evidence
@@ -20,12 +23,14 @@ from leaderboard.studies.measures import (
     TOKENS,
     VALID,
 )
-from leaderboard.studies.page import Page, Section, name_of, plural, table
+from leaderboard.studies.page import Page, Section, name_of, table
 from leaderboard.studies.pictures import Panel, Picture, Point
 from leaderboard.studies.provenance import reasons, results, told_by
 
 AXES = ("tokenization",)
 JUDGED = (RUNG, TIMING, C2ST)
+# A record may come from anybody: no other file is read for what it names.
+_MODULE = re.compile(r"baselines\.tokenizations\.[a-z_]+")
 
 
 def write(board: Board, name: str, folder: str) -> Page:
@@ -88,17 +93,14 @@ def costs(evidence: Evidence) -> Section:
 
 
 def losses(evidence: Evidence) -> Section:
-    """What each tokenization doesn't keep, where its records say so."""
-    section = Section("What each loses", "What of a packet doesn't come back?")
-    rows = [[entry.name, "; ".join(told)] for entry in evidence.entries if (told := _loses(entry))]
-    silent = [entry for entry in evidence.entries if not _loses(entry)]
-    if rows:
-        section.blocks.append(table(["tokenization", "loses"], rows))
-    if silent:
-        section.lacks.append(
-            f"The records of {plural(len(silent), 'tokenization')} don't say what is lost; their files in "
-            "`baselines/tokenizations` do."
-        )
+    """What each tokenization keeps and what it doesn't, as its own file says."""
+    section = Section("What each loses", "What of a packet comes back, and what doesn't? As the files say:")
+    said = {entry.name: _kept(entry) for entry in evidence.entries}
+    told = [f"- {name_of(name)}: {text}" for name, text in said.items() if text]
+    if told:
+        section.blocks.append("\n".join(told))
+    if silent := [name_of(name) for name, text in said.items() if not text]:
+        section.lacks.append(f"No file of this project says what is lost by {', '.join(silent)}.")
     return section
 
 
@@ -135,10 +137,13 @@ def _range(entries: Sequence[Entry], metric: str, what: str, unit: str) -> str:
     )
 
 
-def _loses(entry: Entry) -> list[str]:
-    for record in entry.row.records:
-        for part in (record.figures, record.notes):
-            told = part.get("loses")
-            if isinstance(told, list) and told and all(isinstance(one, str) for one in told):
-                return told
-    return []
+def _kept(entry: Entry) -> str:
+    """Return the last paragraph of a tokenization's description that says what is exact, "" where there is none."""
+    module = str(entry.setting("tokenization", "module"))
+    if not _MODULE.fullmatch(module):
+        return ""
+    place = ROOT.joinpath(*module.split("."))
+    files = [path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()]
+    described = ast.get_docstring(ast.parse(files[0].read_text())) if files else ""
+    paragraphs = [text for text in (described or "").split("\n\n") if "exact" in text.lower()]
+    return " ".join(paragraphs[-1].split()) if paragraphs else ""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from leaderboard.__main__ import main
 from leaderboard.board import Interval
 from leaderboard.figures import CATALOGUE
 from leaderboard.selection import read_matrix
+from leaderboard.settings import CONF
 from leaderboard.studies import augmentation, conditioning, context, tokenization
 from leaderboard.studies.answers.targets import BY_MEAN, MET, MISSED, REACHED, TARGETS, UNKNOWN, Target
 from leaderboard.studies.comparison import stand, verdict
@@ -52,6 +54,23 @@ def test_a_planted_winner_is_named_with_its_gap(tmp_path):
     assert "*segments* is best: 0.9" in said
     assert "against the next" in said
     assert stand(entries, MEASURES[RUNG]).gaps["segments", "bytes"].value == pytest.approx(0.4, abs=0.05)
+
+
+def test_what_each_tokenization_keeps_is_in_its_files_words(tmp_path):
+    modules = {}
+    for path in sorted((CONF / "tokenization").glob("*.yaml")):
+        if module := yaml.safe_load(path.read_text()).get("module"):
+            modules[path.stem] = module
+    outside = ["baselines.tokenizations.__init__.__init__", "os", "baselines.tokenizations..secret", 3, None]
+    modules |= {f"foreign{number}": module for number, module in enumerate(outside)}
+    records = [cell("gpt", 0, 0.5, tokenization=(name, {"module": module})) for name, module in modules.items()]
+    section = tokenization.losses(gather_evidence(board_of(tmp_path, records), tokenization.AXES))
+    told = dict(line[3:].split("*: ", 1) for line in section.blocks[0].split("\n"))
+    assert set(told) == {name for name in modules if not name.startswith("foreign")}
+    assert all("exact" in text.lower() for text in told.values())
+    assert "every bit of the nPrint matrix" in told["nprint"]
+    assert "foreign0" in section.lacks[0]
+    assert "foreign4" in section.lacks[0]
 
 
 def test_what_is_alike_cannot_be_told(tmp_path):

@@ -11,7 +11,8 @@ from benchmark.statistics.resampling import paired_difference
 from tests.configs import compose
 from tests.houses import ROOT
 
-pytestmark = pytest.mark.slow
+# Six references are scored whole, two at a time: eight minutes on two quiet cores, more on busy ones.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 KEPT = "downstream.rung.skill_kept"
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,12 +59,15 @@ class Columns:
 
         A row is padding where most of those pixels are absent.
         """
+        most: NDArray[np.bool_] = (pixels[:, self._told] >= 0).sum(axis=1) * 3 >= len(self._told)
+        return most
+
+    @cached_property
+    def _told(self) -> NDArray[np.int64]:
         names = np.array(_NAMES)[self.used]
         network = np.char.startswith(names, "ipv4_") | np.char.startswith(names, "ipv6_")
         options = np.char.startswith(names, "ipv4_opt")
-        told = np.append(np.flatnonzero(network & ~options), pixels.shape[1] - 1)
-        most: NDArray[np.bool_] = (pixels[:, told] >= 0).sum(axis=1) * 3 >= len(told)
-        return most
+        return np.append(np.flatnonzero(network & ~options), len(self) - 1)
 
 
 def choose_columns(traces: Sequence[Trace], every: bool = False, timed: bool = True) -> Columns:

@@ -13,6 +13,7 @@ TOKENS, SPEED, FIT = "cost.tokens_per_packet", "cost.sample_packets_per_s", "cos
 PARAMETERS, MEMORY = "cost.parameters", "cost.peak_memory_mb"
 REAL_TO_REAL, SYNTHETIC_TO_REAL = "downstream.rung.trtr", "downstream.rung.tstr"
 BITRATE, FLAGGED = "downstream.bitrate.skill_kept", "memorisation.flagged"
+DURATION, PACKETS = "fidelity.duration_wasserstein", "fidelity.trace_packets_wasserstein"
 
 
 def augmentation(what: str, share: int) -> str:
@@ -39,6 +40,15 @@ _MORE = (
     Figure(ORDERED, "ordered", "share of pairs in which asking for more brings more", "up", low=0, high=1),
     Figure(GAP, "gap", "how much more, over what real traffic of the two shows", "up"),
     Figure(FLAGGED, "flagged", "whether more was copied than held-out real traffic explains", "down", ".0f", 0, 1),
+    Figure(DURATION, "seconds off", "distance of synthetic traces' durations from those of real ones", "down", low=0),
+    Figure(
+        PACKETS,
+        "packets off",
+        "distance of synthetic traces' numbers of packets from those of real ones",
+        "down",
+        ",.0f",
+        0,
+    ),
     Figure(TOKENS, "tokens/packet", "tokens that a packet takes", "down", ",.2f", 0, bare=True),
     Figure(PARAMETERS, "parameters", "numbers that were fitted", "down", ",.0f", 0, bare=True),
     Figure(MEMORY, "peak MB", "peak memory of fit and sampling", "down", ",.0f", 0, bare=True),

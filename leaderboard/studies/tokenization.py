@@ -13,9 +13,11 @@ from leaderboard.studies.comparison import stand, verdict
 from leaderboard.studies.evidence import Entry, Evidence, gather_evidence
 from leaderboard.studies.measures import (
     C2ST,
+    DURATION,
     FIT,
     MEASURES,
     OVER,
+    PACKETS,
     PARAMETERS,
     RUNG,
     SPEED,
@@ -23,7 +25,7 @@ from leaderboard.studies.measures import (
     TOKENS,
     VALID,
 )
-from leaderboard.studies.page import Page, Section, name_of, table
+from leaderboard.studies.page import Page, Section, listed, name_of, table
 from leaderboard.studies.pictures import Panel, Picture, Point
 from leaderboard.studies.provenance import reasons, results, told_by
 
@@ -39,7 +41,7 @@ def write(board: Board, name: str, folder: str) -> Page:
     return Page(
         "Tokenizations",
         told_by(evidence, f"python -m leaderboard study {name}", folder),
-        [winners(evidence), gaps(evidence), costs(evidence), losses(evidence),
+        [winners(evidence), gaps(evidence), reach(evidence), costs(evidence), losses(evidence),
          missing.write(name, evidence.records, evidence.left_out)],
     )  # fmt: skip
 
@@ -76,6 +78,25 @@ def gaps(evidence: Evidence) -> Section:
             for gap in [standing.gaps[entry.name, best.name]]
         ]
         section.blocks.append(table([f"{figure.heading} less that of {best.name}", "difference", "verdict"], rows))
+    return section
+
+
+def reach(evidence: Evidence) -> Section:
+    """How much of a trace is written: a sample that is cut lacks the rest in every figure."""
+    section = Section("How far each reaches", "Are traces as long as what was asked for?")
+    entries = evidence.entries
+    if all(entry.scores(DURATION) is None for entry in entries):
+        section.lacks.append(f"No record says how far durations are off ({DURATION}).")
+        return section
+    if cut := [name_of(entry.name) for entry in entries if "cut" in entry.row.notes]:
+        section.answer = (
+            f"Some or all traces of {listed(cut)} end early, for they reached the most tokens that a trace may take "
+            "(`conf/tokenization`, and a fifth over the densest training trace). What they lack counts against them "
+            "in every figure."
+        )
+    else:
+        section.answer = "No trace was cut for the tokens that it takes."
+    section.blocks.append(results([*entries, *evidence.references], (DURATION, PACKETS), "tokenization"))
     return section
 
 

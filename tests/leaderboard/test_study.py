@@ -73,6 +73,24 @@ def test_what_each_tokenization_keeps_is_in_its_files_words(tmp_path):
     assert "foreign4" in section.lacks[0]
 
 
+def test_samples_that_end_early_are_named(tmp_path):
+    records = [
+        cell("gpt", seed, 0.5, {"fidelity.duration_wasserstein": off}, tokenization=name)
+        for name, off in (("bytes", 57.5), ("joint", 0.5)) for seed in range(3)
+    ]  # fmt: skip
+    whole = tokenization.reach(gather_evidence(board_of(tmp_path / "whole", records), tokenization.AXES))
+    assert whole.answer == "No trace was cut for the tokens that it takes."
+    for one in records[:3]:
+        one.notes["cut"] = True
+    cut = tokenization.reach(gather_evidence(board_of(tmp_path / "cut", records), tokenization.AXES))
+    assert "of *bytes* end early" in cut.answer
+    assert "57.50" in cut.blocks[0]
+    silent = matrix({"bytes": 0.5}, "tokenization")
+    silent = tokenization.reach(gather_evidence(board_of(tmp_path / "silent", silent), tokenization.AXES))
+    assert not silent.answer
+    assert silent.lacks
+
+
 def test_what_is_alike_cannot_be_told(tmp_path):
     said = flat(page_of(tmp_path, matrix({"segments": 0.5, "joint": 0.5, "bytes": 0.5}, "tokenization"),
                         "tokenization_study"))  # fmt: skip

@@ -108,7 +108,7 @@ def costs(evidence: Evidence) -> Section:
         section.lacks.append("No record says how many tokens a packet takes (cost.tokens_per_packet).")
         return section
     sentences = [_range(known, TOKENS, "A packet takes", "tokens"), _range(known, SPEED, "Sampling makes", "packets/s")]
-    section.answer = " ".join(filter(None, sentences))
+    section.answer = " ".join(filter(None, [*sentences, _seen(known)]))
     section.blocks.append(results(known, (TOKENS, SPEED, FIT, PARAMETERS), "tokenization"))
     return section
 
@@ -156,6 +156,16 @@ def _range(entries: Sequence[Entry], metric: str, what: str, unit: str) -> str:
     return (
         f"{what} from {figure.text(low[0])} {unit} ({name_of(low[1])}) to {figure.text(high[0])} ({name_of(high[1])})."
     )
+
+
+def _seen(entries: Sequence[Entry]) -> str:
+    """Say how many packets the context holds, which the same number of tokens makes few or many."""
+    length, *others = [entry.setting("context", "length") for entry in entries]
+    taken = [(found.mean, name_of(entry.name)) for entry in entries if (found := entry.interval(TOKENS))]
+    if type(length) is not int or any(other != length for other in others) or not taken or min(taken)[0] <= 0:
+        return ""
+    held = [f"{length / tokens:,.0f} packets of {name}" for tokens, name in dict.fromkeys([max(taken), min(taken)])]
+    return f"A context of {length:,} tokens holds {listed(held)}."
 
 
 def _kept(entry: Entry) -> str:

@@ -73,6 +73,20 @@ def test_what_each_tokenization_keeps_is_in_its_files_words(tmp_path):
     assert "foreign4" in section.lacks[0]
 
 
+@pytest.mark.parametrize(("length", "said"), [
+    (256, "A context of 256 tokens holds 2 packets of *bytes* and 256 packets of *joint*."),
+    ([256], ""), (True, ""), (None, ""),
+])  # fmt: skip
+def test_the_packets_that_a_context_holds_are_said(tmp_path, length, said):
+    records = [
+        cell("gpt", 0, 0.5, {"cost.tokens_per_packet": tokens}, tokenization=name, context=("some", {"length": length}))
+        for name, tokens in (("bytes", 129.0), ("joint", 1.0))
+    ]
+    answer = tokenization.costs(gather_evidence(board_of(tmp_path, records), tokenization.AXES)).answer
+    assert answer.endswith(said)
+    assert ("context" in answer) == bool(said)
+
+
 def test_samples_that_end_early_are_named(tmp_path):
     records = [
         cell("gpt", seed, 0.5, {"fidelity.duration_wasserstein": off}, tokenization=name)

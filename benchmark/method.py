@@ -168,6 +168,8 @@ class Generator(Protocol):
 
     A generator that can only make a fixed number of packets also has ``fixed_packets: int``; the harness then
     extends its samples window by window until the condition's duration is full (``benchmark.synthesis.stitch``).
+    One that has ``figures``, a mapping, says of itself how many ``parameters`` it learnt, and ``tokens_per_packet``
+    where it has tokens; the record's costs are taken from there.
     """
 
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:

@@ -100,9 +100,9 @@ class NetDiffusion:
         return self.size.rows
 
     @property
-    def parameters(self) -> int:
-        """Numbers learnt."""
-        return sum(weight.numel() for weight in self.network.parameters())
+    def figures(self) -> dict[str, float]:
+        """What it says of itself: how many numbers were learnt."""
+        return {"parameters": sum(weight.numel() for weight in self.network.parameters())}
 
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
         """Train the network on images of the training traces, each starting at a random packet."""

@@ -87,9 +87,9 @@ class NetShare:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @property
-    def parameters(self) -> int:
-        """Numbers learnt that sampling uses."""
-        return sum(weight.numel() for weight in self._generator.parameters())
+    def figures(self) -> dict[str, float]:
+        """What it says of itself: how many numbers were learnt that sampling uses."""
+        return {"parameters": sum(weight.numel() for weight in self._generator.parameters())}
 
     def fit(self, corpus: Corpus, budget: Budget, seed: int, log: Log) -> None:
         """Train generator and critics against each other on chunks of the training flows."""

@@ -147,6 +147,13 @@ def test_files_are_safe_to_load(fitted):
     assert kinds <= {".json", ".safetensors", ".parquet"}
 
 
+def test_a_method_of_the_house_says_how_many_numbers_it_learnt(fitted):
+    name = fitted[0]["generator"]["name"]
+    if name in (*PHOTOCOPIES, *SUBMISSIONS):
+        pytest.skip("learns no numbers, or is a submission, which may leave it unsaid")
+    assert loaded(fitted).figures["parameters"] > 0
+
+
 def test_the_client_is_told(samples):
     for trace in samples:
         assert trace.client

@@ -267,7 +267,8 @@ def test_what_was_saved_samples_the_same(fitted, corpus, tmp_path):
     conditions = [trace.condition for trace in corpus.train]
     assert same(fitted.sample(conditions, 3), loaded.sample(conditions, 3))
     assert loaded.fixed_packets == fitted.fixed_packets
-    assert loaded.parameters == fitted.parameters > 0
+    assert loaded.figures == fitted.figures
+    assert fitted.figures["parameters"] > 0
 
 
 def test_the_class_decides_what_comes_out(fitted, corpus):

@@ -5,8 +5,8 @@ TORCH_INDEX ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-# Tests of one file share what they set up, so a file stays with one of the processes.
-PARALLEL := -n 2 --dist loadfile
+# Tests of one file share what they set up, so a file stays with one of the processes; tests/conftest.py orders the files.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup bench test unit perf testbed bpf
 

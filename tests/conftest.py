@@ -10,3 +10,9 @@ settings.register_profile("search", deadline=None)
 # A change is judged by the same examples each time, here and elsewhere; HYPOTHESIS_PROFILE=search looks for new ones.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+def pytest_collection_modifyitems(items):
+    """Put files that train or sweep first, the whole program ahead: no process is to wait for a long one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, len(item.path.parts)))

@@ -30,7 +30,7 @@ from benchmark.trace import Condition, Trace
 
 _SHAPE = ("layers", "width", "heads", "keys", "inner")
 _PLAN = ("steps", "batch_tokens", "learning_rate", "weight_decay", "noise", "patience")
-_CONDITION = ("application", "rung", "stall", "link", "loss")
+_CONDITION = ("application", "rung", "stall", "link", "loss", "delay", "start")
 
 
 def build(method: Method) -> Gpt:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.parts.batch import keep_rows
-from baselines.parts.rungs import RUNGS, rungs_at
+from baselines.parts.told import COLUMNS, Told
 from benchmark.errors import ConfigError
 from benchmark.method import IntArray, StatefulTokenization, Tokenization
 from benchmark.synthesis.sketch import largest_flow
@@ -36,7 +36,7 @@ def stateful(tokenization: Tokenization) -> StatefulTokenization:
 
 
 class PlainTokenization:
-    """A tokenization with the application and the rung of the window as its state."""
+    """A tokenization with what is asked for as its state: the application, and ``told.COLUMNS`` at each moment."""
 
     def __init__(self, tokenization: Tokenization) -> None:
         self._inner = tokenization
@@ -72,8 +72,8 @@ class PlainTokenization:
 
     @property
     def columns(self) -> Sequence[tuple[str, int]]:
-        """The application and the rung."""
-        return (("application", len(self._applications) + 1), ("rung", RUNGS))
+        """The application, and what is asked for besides."""
+        return (("application", len(self._applications) + 1), *COLUMNS)
 
     @property
     def drawn(self) -> NDArray[np.bool_]:
@@ -97,10 +97,8 @@ class PlainTokenization:
     def encode_with_columns(self, trace: Trace, condition: Condition) -> tuple[IntArray, IntArray]:
         """See ``StatefulTokenization``; a trace of more than ``most`` tokens is cut."""
         tokens = self._beginning(trace)
-        columns = np.zeros((len(tokens), 2), np.int64)
-        columns[:, 0] = self.number(condition)
-        columns[:, 1] = rungs_at(condition, np.cumsum(self.advance[tokens]))
-        return tokens, columns
+        told = Told([condition]).at(np.zeros(len(tokens), np.int64), np.cumsum(self.advance[tokens]))
+        return tokens, np.insert(told, 0, self.number(condition), axis=1)
 
     @property
     def most(self) -> int | None:
@@ -166,9 +164,7 @@ class PlainWriter:
         self._state = np.full(len(conditions), self._grammar.start, np.int64)
         self._seconds = np.zeros(len(conditions))
         self._number = np.array([owner.number(c) for c in conditions], np.int64)
-        windows = max([1, *(len(c.labels) for c in conditions)])
-        self._asked = np.stack([rungs_at(c, c.window * np.arange(windows)) for c in conditions])
-        self._window = np.array([c.window for c in conditions])
+        self._told = Told(conditions)
         self._duration = np.array([c.duration for c in conditions])
         most = _LEAST + _MORE * longest * np.maximum(self._duration, 1.0)
         self._most = np.minimum(most, owner.most or np.inf)
@@ -192,8 +188,8 @@ class PlainWriter:
 
     def columns(self) -> IntArray:
         """See ``benchmark.method.Writer``."""
-        place = (self._seconds / self._window).astype(int).clip(0, self._asked.shape[1] - 1)
-        return np.stack([self._number, self._asked[np.arange(len(place)), place]], 1)
+        told = self._told.at(np.arange(len(self._seconds)), self._seconds)
+        return np.concatenate([self._number[:, None], told], axis=1)
 
     def push(self, tokens: IntArray) -> NDArray[np.bool_]:
         """See ``benchmark.method.Writer``."""
@@ -209,8 +205,8 @@ class PlainWriter:
 
     def keep(self, rows: IntArray) -> None:
         """See ``benchmark.method.Writer``."""
-        kept = ("_state", "_seconds", "_rows", "_most", "_number", "_asked", "_window", "_duration")
-        keep_rows(self, kept, rows)
+        keep_rows(self, ("_state", "_seconds", "_rows", "_most", "_number", "_duration"), rows)
+        self._told.keep(rows)
 
     def trace(self, row: int, condition: Condition, name: str, seed: int) -> Trace:
         """Decode what an original row has written."""

@@ -10,9 +10,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.parts.rungs import RUNGS
 from benchmark.trace import Condition
 
+RUNGS = 16  # values of the rung's column: 0 where nothing is asked, then the rungs from the lowest on
 STALLS, LINKS, LOSSES, DELAYS = 4, 34, 4, 12
 _STALL_EDGES = np.array([0.5, 4.0])  # seconds of a window
 _LINK_FLOOR = 15.0  # log2 of bit/s; half octaves from 32 kbit/s on

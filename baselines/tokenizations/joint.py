@@ -18,8 +18,8 @@ from safetensors.numpy import load_file, save_file
 
 from baselines.parts.batch import Batch, keep_rows
 from baselines.parts.learnt_symbols import RUNAWAY, PacketSymbols, fastest, learn_symbols, sizes_of, sketch_with
-from baselines.parts.rungs import RUNGS, rungs_at
 from baselines.parts.sketches import TRANSPORTS, gaps_of
+from baselines.parts.told import COLUMNS, Told
 from benchmark.method import Grammar, IntArray, Vocabulary
 from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch, sketch_of
@@ -74,8 +74,8 @@ class Joint:
 
     @property
     def columns(self) -> Sequence[tuple[str, int]]:
-        """Application and rung of the window."""
-        return (("application", len(self._applications) + 1), ("rung", RUNGS))
+        """The application, and what is asked for besides."""
+        return (("application", len(self._applications) + 1), *COLUMNS)
 
     @property
     def drawn(self) -> NDArray[np.bool_]:
@@ -89,15 +89,13 @@ class Joint:
         return self._tokens(sketch_of(trace))
 
     def encode_with_columns(self, trace: Trace, condition: Condition) -> tuple[IntArray, IntArray]:
-        """Return tokens [n] and columns [n, 2], as seen by one who was told ``condition``."""
+        """Return tokens [n] and columns [n, columns], as seen by one who was told ``condition``."""
         sketch = sketch_of(trace)
         tokens = self._tokens(sketch)
         # The transport stands where the flow begins, the end where its last packet passed.
         moments = np.concatenate([[0], sketch.ts, sketch.ts[-1:] if len(sketch) else [0]])
-        columns = np.zeros((len(tokens), 2), np.int64)
-        columns[:, 0] = self.number(condition)
-        columns[:, 1] = rungs_at(condition, (sketch.began + moments) / NANOSECONDS)
-        return tokens, columns
+        told = Told([condition]).at(np.zeros(len(tokens), np.int64), (sketch.began + moments) / NANOSECONDS)
+        return tokens, np.insert(told, 0, self.number(condition), axis=1)
 
     def decode(self, tokens: IntArray) -> Trace:
         """Return the trace that the tokens describe, gaps and sizes drawn within their bins from a fixed seed."""
@@ -183,9 +181,7 @@ class JointWriter:
         ways = zip(self._batch.streams, shares, strict=True)
         self._first = np.array([random.choice(len(TRANSPORTS), p=share) for random, share in ways])
         self._ways = self._first.copy()
-        windows = max([1, *(len(c.labels) for c in conditions)])
-        self._asked = np.stack([rungs_at(c, c.window * np.arange(windows)) for c in conditions])
-        self._window = np.array([c.window for c in conditions])
+        self._told = Told(conditions)
         self._duration = np.array([c.duration for c in conditions])
         # A decoder that drifts into ever shorter gaps must not write without end.
         self._most = np.array([1000 + RUNAWAY * fastest * c.duration for c in conditions])
@@ -204,9 +200,9 @@ class JointWriter:
         return np.asarray(legal)
 
     def columns(self) -> IntArray:
-        """Application and rung, int64 [rows, 2]."""
-        place = (self._now / NANOSECONDS / self._window).astype(int).clip(0, self._asked.shape[1] - 1)
-        return np.stack([self._number, self._asked[np.arange(len(place)), place]], 1)
+        """The application and what is asked for besides, int64 [rows, columns]."""
+        told = self._told.at(np.arange(len(self._now)), self._now / NANOSECONDS)
+        return np.concatenate([self._number[:, None], told], axis=1)
 
     def push(self, tokens: IntArray) -> NDArray[np.bool_]:
         """Take one token a row; return which rows have ended."""
@@ -223,7 +219,8 @@ class JointWriter:
     def keep(self, rows: IntArray) -> None:
         """Go on with these rows only."""
         self._batch.keep(rows)
-        keep_rows(self, ("_number", "_first", "_asked", "_window", "_duration", "_most", "_now"), rows)
+        keep_rows(self, ("_number", "_first", "_duration", "_most", "_now"), rows)
+        self._told.keep(rows)
 
     def trace(self, row: int, condition: Condition, name: str, seed: int) -> Trace:
         """Compile what an original row has written."""

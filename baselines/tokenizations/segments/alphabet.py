@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.parts.asked import LINKS, LOSSES, STALLS
+from baselines.parts.asked import LINKS, LOSSES, RUNGS, STALLS
 from baselines.parts.learnt_symbols import MOST_BLOCKS
-from baselines.parts.rungs import RUNGS
 from baselines.parts.sketches import TRANSPORTS
 
 RTP = TRANSPORTS.index("rtp")

@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from baselines.parts.asked import asked_of
-from baselines.parts.rungs import RUNGS
+from baselines.parts.asked import RUNGS, asked_of
 from baselines.tokenizations.segments.alphabet import TALK
 from baselines.tokenizations.segments.cuts import Headers
 from baselines.tokenizations.segments.header_model import (

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.parts.asked import Asked, at_moment
-from baselines.parts.rungs import RUNGS
+from baselines.parts.asked import RUNGS, Asked, at_moment
 from baselines.tokenizations.segments.alphabet import (
     CYCLE_FLOOR,
     CYCLE_PER_OCTAVE,

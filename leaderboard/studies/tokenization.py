@@ -30,6 +30,10 @@ from leaderboard.studies.pictures import Panel, Picture, Point
 from leaderboard.studies.provenance import reasons, results, told_by
 
 AXES = ("tokenization",)
+TOLD = (
+    "All are told the same of what is asked for (`baselines/parts/told.py`). What a tokenization knows besides of what "
+    "was written, such as the bytes that a segment has left, is part of it, and of what is compared here."
+)
 JUDGED = (RUNG, TIMING, C2ST)
 # A record may come from anybody: no other file is read for what it names.
 _MODULE = re.compile(r"baselines\.tokenizations\.[a-z_]+")
@@ -56,7 +60,7 @@ def winners(evidence: Evidence) -> Section:
     section.answer = " ".join(verdict(entries, MEASURES[metric], "tokenization") for metric in JUDGED)
     metrics = (RUNG, OVER, TIMING, C2ST, VALID)
     section.blocks.append(results([*entries, *evidence.references], metrics, "tokenization"))
-    section.blocks += reasons(entries)
+    section.blocks += [TOLD, *reasons(entries)]
     section.pictures += picture(entries, evidence)
     return section
 

@@ -38,13 +38,14 @@ from baselines.parts.fixed_symbols import SIZES, learn_payloads
 from baselines.parts.openings import Opening, Openings
 from baselines.parts.threads import one_thread
 from benchmark.corpus import Corpus
-from benchmark.errors import ConfigError
+from benchmark.errors import ConfigError, Incompatible
 from benchmark.method import Budget, Conditioning, Log, Method
 from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch, sketch_of
 from benchmark.trace import NANOSECONDS, Condition, Trace
 
 OPTIONS = {"rounds": 4, "critic_steps": 1, "batch": 64, "width": 96, "together": 4, "learning_rate": 5e-4}
+TOLD = ("none", "application", "quality", "trajectory")
 PENALTY = 10.0
 AT_ONCE = 8  # chunks of one trace that are made in one round
 MOST_PACKETS = 400_000  # of one trace
@@ -60,6 +61,8 @@ def build(method: Method) -> NetShare:
     if unknown:
         raise ConfigError(f"netshare has no option '{unknown[0]}'; it has {', '.join(OPTIONS)}")
     check_scheme(method.conditioning.name)
+    if method.conditioning.name not in TOLD:
+        raise Incompatible(f"netshare is told {', '.join(TOLD)} alone, not {method.conditioning.name}")
     return NetShare({**OPTIONS, **method.options}, method.conditioning)
 
 

@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from baselines import netdiffusion, netshare
 from baselines.gpt.conditions import SCHEMES, shown
 from baselines.gpt.plain import stateful
 from baselines.parts.told import COLUMNS, Told
 from baselines.tokenizations import fields, joint
+from benchmark.errors import ConfigError, Incompatible
+from benchmark.method import Conditioning, Context, Method
 from tests.baselines.made_traces import make_corpus
 from tests.baselines.test_asked import make_condition
 
@@ -72,3 +75,12 @@ def test_a_tokenization_without_a_state_is_told_all_that_the_scheme_shows(build,
     assert asked == told_by[scheme]
     # What sampling shows at a trace's beginning is what training showed there.
     np.testing.assert_array_equal(tokenization.writer([condition], [0]).columns()[0], trained[0])
+
+
+@pytest.mark.parametrize("build", [netdiffusion.build, netshare.build], ids=["netdiffusion", "netshare"])
+def test_a_method_that_cannot_be_told_the_path_says_so(build):
+    for scheme in ("network", "all"):
+        with pytest.raises(Incompatible, match=f"not {scheme}"):
+            build(Method({}, None, Context(0), Conditioning(scheme)))
+    with pytest.raises(ConfigError, match="did you mean 'quality'"):
+        build(Method({}, None, Context(0), Conditioning("qality")))

@@ -3,16 +3,23 @@
 import re
 import shlex
 
+import numpy as np
 import pytest
 import yaml
 
+from baselines import gpt
+from baselines.parts.sketches import gaps_of
 from benchmark.harness.cell import run_cell
+from benchmark.method import Budget, Conditioning, Context, Log, Method, Tokenization
+from benchmark.synthesis.sketch import sketch_of
+from benchmark.validator.check import check, first_violation
 from leaderboard.submitting.scaffold import TEMPLATE
+from tests.baselines import made_traces
 from tests.houses import ROOT, build_house, config_of, rooms_of
 
 
-def blocks(language):
-    text = (ROOT / "docs" / "add-a-method.md").read_text()
+def blocks(language, page="add-a-method"):
+    text = (ROOT / "docs" / f"{page}.md").read_text()
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
@@ -24,6 +31,29 @@ def test_the_page_on_adding_a_method_adds_one(tmp_path):
     record, _ = run_cell(config, {"generator": "poisson"}, rooms_of(root))
     assert (record.status, record.reason) == ("ok", "")
     assert record.value("validity.l2.raw") == 1.0
+
+
+def test_the_page_on_adding_a_tokenization_adds_one(tmp_path):
+    settings = yaml.safe_load(blocks("yaml", "add-a-tokenization")[0])
+    names: dict = {}
+    exec(blocks("python", "add-a-tokenization")[0], names)  # as the page has it
+    tokenization, again = (names["build"](settings["options"]) for _ in range(2))
+    corpus = made_traces.make_corpus(4)
+    generator = gpt.build(Method({}, tokenization, Context(64), Conditioning("all")))
+    network = {"layers": 1, "width": 16, "heads": 2, "steps": 5, "batch_tokens": 256, "learning_rate": 0.01}
+    generator.fit(corpus, Budget("tiny", 60, 60, network=network), 0, Log(lambda event: None))
+    assert isinstance(tokenization, Tokenization)
+    tokenization.save(tmp_path)
+    again.load(tmp_path)
+    for trace in corpus.test:
+        real, tokens = sketch_of(trace), again.encode(trace)
+        found = sketch_of(again.decode(tokens))
+        assert (len(found), found.transport) == (len(real), real.transport)
+        np.testing.assert_array_equal(found.up, real.up)
+        np.testing.assert_allclose(gaps_of(found), gaps_of(real), rtol=tokenization.gaps.bound, atol=1000)
+        assert len(tokens) == 2 * len(real) + 2
+    for made in generator.sample([trace.condition for trace in corpus.test], 0):
+        assert not first_violation(made, check(made, with_tshark=False))
 
 
 def test_commands_of_the_page_are_commands(monkeypatch):
@@ -47,14 +77,14 @@ def test_the_method_that_a_new_submission_starts_from_is_valid(tmp_path):
     assert record.value("validity.l2.raw") == 1.0
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/add-a-method.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/add-a-method.md", "docs/add-a-tokenization.md"])
 def test_paths_that_are_named_exist(page):
     named = re.findall(
         r"`((?:benchmark|baselines|conf|datasets|docs|tests|leaderboard|bpf)/[\w./-]*)`",
         (ROOT / page).read_text(),
     )
     missing = [
-        path for path in named if "mymethod" not in path and "poisson" not in path and not (ROOT / path).exists()
+        path for path in named if not re.search("mymethod|poisson|two_tokens", path) and not (ROOT / path).exists()
     ]
     assert [path for path in missing if not path.startswith(("results/",))] == []
 

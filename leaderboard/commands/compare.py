@@ -138,9 +138,13 @@ def _both(board: Board, first: str, second: str) -> tuple[Arena, Row, Row]:
 
 
 def _matching(arena: Arena, name: str) -> list[Row]:
-    """Rows of that name, else those whose name begins so, else the one cell whose id begins so, as a row by itself."""
+    """Rows of that name, else those whose name begins with its words, or so, else the one cell whose id begins so.
+
+    A cell is a row by itself.
+    """
     exact = [row for row in arena.rows if name in (row.name, row.slug)]
-    begun = exact or [row for row in arena.rows if row.name.startswith(name)]
+    worded = exact or [row for row in arena.rows if row.name.startswith(f"{name} ")]
+    begun = worded or [row for row in arena.rows if row.name.startswith(name)]
     if begun:
         return begun
     cells = [(row, record) for row in arena.rows for record in row.records if record.cell.startswith(name)]

@@ -11,6 +11,7 @@ from leaderboard.commands.compare import compare_rows
 from leaderboard.records import COMMITTED, find_records, read_records
 from leaderboard.settings import command, overrides
 from tests.leaderboard.board_records import C2ST, KEPT, L2, failure, record, seeds, write
+from tests.leaderboard.study_records import matrix
 
 
 @pytest.fixture
@@ -94,6 +95,15 @@ def test_compare_of_two_cells_is_no_result_though_it_varies_over_traces(told):
     assert (kept["seeds"], kept["better"]) == (1, "")
     assert kept["p_value"] < 0.05
     assert "can't be told apart (1 seed: no result)" in told("compare", first, second)[1]
+
+
+def test_compare_takes_whole_words_ahead_of_beginnings(tmp_path, capsys):
+    kept = {"joint": 0.8, "joint_bpe": 0.2, "joint_bpe_rule": 0.2}
+    write(tmp_path, *matrix(kept, "tokenization", context="tokens_256"))
+    assert main(["compare", "gpt joint", "gpt joint_bpe", "--records", str(tmp_path)]) == 0
+    assert "A = gpt joint tokens_256\nB = gpt joint_bpe tokens_256" in capsys.readouterr().out
+    assert main(["compare", "gpt joint_b", "gpt joint", "--records", str(tmp_path)]) == 2
+    assert "gpt joint_b: 2 rows are called so" in capsys.readouterr().err
 
 
 def test_compare_says_what_is_wrong_with_names(told):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from benchmark.errors import ConfigError, nearest
+from benchmark.errors import ConfigError, Incompatible, nearest
 from benchmark.trace import Condition, Labels
 
 SCHEMES = ("none", "application", "quality", "trajectory", "network", "all")
+# Those of a method that can be told quality, but not the path.
+WITHOUT_PATH = ("none", "application", "quality", "trajectory")
 
 
-def check_scheme(name: str) -> None:
-    """Raise ConfigError for a scheme that doesn't exist."""
+def check_scheme(name: str, method: str = "", told: Sequence[str] = SCHEMES) -> None:
+    """Raise ConfigError for a scheme that doesn't exist, Incompatible for one of more than ``method`` can be told."""
     if name not in SCHEMES:
         raise ConfigError(f"conditioning '{name}' is unknown{nearest(name, SCHEMES)}")
+    if name not in told:
+        raise Incompatible(f"{method} is told {', '.join(told)} alone, not {name}")
 
 
 def shown(condition: Condition, scheme: str) -> Condition:

@@ -34,7 +34,7 @@ from diffusers import DDIMScheduler
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from baselines.gpt.conditions import check_scheme
+from baselines.gpt.conditions import WITHOUT_PATH, check_scheme
 from baselines.netdiffusion.colours import Palette
 from baselines.netdiffusion.gap_bits import read_gaps
 from baselines.netdiffusion.header_image import Columns, choose_columns, read_rows
@@ -44,7 +44,7 @@ from baselines.netdiffusion.network import Denoiser
 from baselines.netdiffusion.training import SCHEDULE, train
 from baselines.parts.threads import one_thread
 from benchmark.corpus import Corpus
-from benchmark.errors import ConfigError, Incompatible, nearest
+from benchmark.errors import ConfigError, nearest
 from benchmark.method import Budget, Conditioning, Log, Method
 from benchmark.synthesis.compiler import CLIENT_PREFIX
 from benchmark.trace import Condition, Trace
@@ -53,7 +53,6 @@ from benchmark.trace import Condition, Trace
 GAPS = 1 << 18
 GAPS_OF = ("image", "drawn")
 OPTIONS: dict[str, object] = {"gaps": "image", "rounds": 3}
-TOLD = ("none", "application", "quality", "trajectory")
 # Guidance acts while noise is most of the image: later it only costs (Kynkäänniemi et al., NeurIPS 2024).
 GUIDED_SIGNAL = 0.2
 
@@ -82,9 +81,7 @@ class NetDiffusion:
     """
 
     def __init__(self, conditioning: Conditioning, timed: bool, rounds: int) -> None:
-        check_scheme(conditioning.name)
-        if conditioning.name not in TOLD:
-            raise Incompatible(f"netdiffusion is told {', '.join(TOLD)} alone, not {conditioning.name}")
+        check_scheme(conditioning.name, "netdiffusion", WITHOUT_PATH)
         if conditioning.guidance != 1 and not 0 < conditioning.dropout < 1:
             raise ConfigError("netdiffusion: guidance needs a conditioning.dropout between 0 and 1")
         self.conditioning = conditioning

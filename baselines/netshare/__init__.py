@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from baselines.gpt.conditions import check_scheme, shown
+from baselines.gpt.conditions import WITHOUT_PATH, check_scheme, shown
 from baselines.netshare.chunks import KINDS, ChunkSet, Told, restore
 from baselines.netshare.networks import ChunkGenerator, Sizes, critic, gradient_penalty
 from baselines.parts.chains import Pools, draw_from
@@ -38,14 +38,13 @@ from baselines.parts.fixed_symbols import SIZES, learn_payloads
 from baselines.parts.openings import Opening, Openings
 from baselines.parts.threads import one_thread
 from benchmark.corpus import Corpus
-from benchmark.errors import ConfigError, Incompatible
+from benchmark.errors import ConfigError
 from benchmark.method import Budget, Conditioning, Log, Method
 from benchmark.synthesis.compiler import trace_of
 from benchmark.synthesis.sketch import Sketch, sketch_of
 from benchmark.trace import NANOSECONDS, Condition, Trace
 
 OPTIONS = {"rounds": 4, "critic_steps": 1, "batch": 64, "width": 96, "together": 4, "learning_rate": 5e-4}
-TOLD = ("none", "application", "quality", "trajectory")
 PENALTY = 10.0
 AT_ONCE = 8  # chunks of one trace that are made in one round
 MOST_PACKETS = 400_000  # of one trace
@@ -60,9 +59,7 @@ def build(method: Method) -> NetShare:
     unknown = sorted(set(method.options) - set(OPTIONS))
     if unknown:
         raise ConfigError(f"netshare has no option '{unknown[0]}'; it has {', '.join(OPTIONS)}")
-    check_scheme(method.conditioning.name)
-    if method.conditioning.name not in TOLD:
-        raise Incompatible(f"netshare is told {', '.join(TOLD)} alone, not {method.conditioning.name}")
+    check_scheme(method.conditioning.name, "netshare", WITHOUT_PATH)
     return NetShare({**OPTIONS, **method.options}, method.conditioning)
 
 

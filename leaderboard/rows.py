@@ -129,7 +129,7 @@ class _Floor:
 
 def _under_trained(draft: _Draft, drafts: Iterable[_Draft]) -> bool:
     """Tell whether a rebuilt method has yet to beat independent draws on c2st: its figures aren't the method's then."""
-    if not any(record.config.get("generator", {}).get("rebuilds") for record in draft.records):
+    if not draft.scores or not any(record.config.get("generator", {}).get("rebuilds") for record in draft.records):
         return False
     floors = [other.scores[C2ST].mean for other in drafts if other.head.method == FLOOR and C2ST in other.scores]
     own = draft.scores.get(C2ST)

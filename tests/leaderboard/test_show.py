@@ -95,6 +95,12 @@ def test_a_rebuilt_method_is_under_trained_until_it_beats_independent_draws():
         assert {row.name: row.part for row in rows} == {"independent": "floor", "netdiffusion": part}
 
 
+def test_a_rebuilt_method_that_was_never_scored_is_not_under_trained():
+    skipped = record("netshare", 0, None, "skipped", "it is told nothing of the path")
+    skipped.config = {"generator": {"name": "netshare", "rebuilds": "a paper"}}
+    assert rows_of([skipped])[0].part == ""
+
+
 def test_a_cell_at_work_is_running_and_one_whose_process_is_gone_died():
     working = Record(cell="a", method="m", choices={}, config={}, seed=0, pid=os.getpid(), boot=boot_id())
     assert state_of(working) == "running"

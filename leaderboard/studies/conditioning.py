@@ -10,7 +10,7 @@ from leaderboard.board import Board
 from leaderboard.studies import missing
 from leaderboard.studies.comparison import stand, verdict
 from leaderboard.studies.evidence import Entry, Evidence, gather_evidence
-from leaderboard.studies.measures import ADHERENCE, GAP, LABELS, MEASURES, ORDERED, OVER, RUNG, kept
+from leaderboard.studies.measures import ADHERENCE, C2ST, GAP, LABELS, MEASURES, ORDERED, OVER, RUNG, TIMING, kept
 from leaderboard.studies.page import DASH, Page, Section, name_of, table
 from leaderboard.studies.pictures import Panel, Picture, Point
 from leaderboard.studies.provenance import reasons, results, told_by
@@ -19,6 +19,7 @@ AXES = ("conditioning",)
 # From the least that is told to the most; what else there is comes after.
 SCHEMES = ("none", "application", "quality", "trajectory", "network", "all")
 OBEYING = (ADHERENCE, ORDERED, GAP)
+ALIKE = (TIMING, C2ST)
 
 
 def write(board: Board, name: str, folder: str) -> Page:
@@ -28,7 +29,7 @@ def write(board: Board, name: str, folder: str) -> Page:
     return Page(
         "Conditioning",
         told_by(evidence, f"python -m leaderboard study {name}", folder),
-        [skills(evidence), obedience(evidence), over_none(evidence), guidance(evidence),
+        [skills(evidence), obedience(evidence), likeness(evidence), over_none(evidence), guidance(evidence),
          missing.write(name, evidence.records, evidence.left_out)],
     )  # fmt: skip
 
@@ -71,8 +72,9 @@ def obedience(evidence: Evidence) -> Section:
     section.blocks.append(
         "*Adherence* is the share of windows in which a model trained on real traffic sees the rung that was asked "
         "for; who isn't told the rung is right by chance alone. *Ordered* is the share of pairs, sampled from one seed "
-        "for low and for high quality, that the model puts in that order; by chance it is a half. *Gap* is how far "
-        "apart it sees them, over the widest that real traffic shows."
+        "for low and for high quality, that the model puts in that order: a half by chance, and none where a scheme "
+        "isn't told quality, for both are the same trace then. *Gap* is how far apart it sees them, over the widest "
+        "that real traffic shows."
     )
     panels = [
         Panel(
@@ -92,10 +94,23 @@ def obedience(evidence: Evidence) -> Section:
     return section
 
 
+def likeness(evidence: Evidence) -> Section:
+    """Whether being told makes traffic more, or less, like real traffic."""
+    section = Section("Likeness", "Is traffic nearer to real traffic where more is told?")
+    known = [metric for metric in ALIKE if any(entry.scores(metric) for entry in evidence.entries)]
+    if not known:
+        section.lacks.append("No record has timing or c2st.")
+        return section
+    section.answer = " ".join(verdict(evidence.entries, MEASURES[metric], "scheme") for metric in known)
+    section.blocks.append(results([*evidence.entries, *evidence.references], known, "told"))
+    return section
+
+
 def over_none(evidence: Evidence) -> Section:
     """What being told adds over being told nothing but the duration."""
     section = Section("Over being told nothing", "What does each scheme add over the duration alone?")
-    metrics = [metric for metric in (RUNG, *OBEYING) if any(entry.scores(metric) for entry in evidence.entries)]
+    asked = (RUNG, *OBEYING, *ALIKE)
+    metrics = [metric for metric in asked if any(entry.scores(metric) for entry in evidence.entries)]
     standings = {metric: stand(evidence.entries, MEASURES[metric]) for metric in metrics}
     base = next((entry for entry in evidence.entries if entry.name == "none"), None)
     if base is None or not any(("none", entry.name) in standing.gaps for standing in standings.values()

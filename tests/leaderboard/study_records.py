@@ -8,7 +8,9 @@ import numpy as np
 
 from benchmark.metric import Score
 from benchmark.record import score_facts
-from tests.leaderboard.board_records import record
+from leaderboard.__main__ import main
+from leaderboard.studies.evidence import read_board
+from tests.leaderboard.board_records import record, write
 
 GAIN, REAL, AUGMENTED = (f"augmentation.rung.{what}" for what in ("gain", "real", "augmented"))
 SHARES = (5, 10, 25, 50, 100)
@@ -66,3 +68,19 @@ def augmented(gains, seeds=3, noise=0.01):
                 one.per_trace[f"{GAIN}.{share}"] = by_trace
             made.append(one)
     return made
+
+
+def board_of(folder, records):
+    write(folder, *records)
+    return read_board(folder)[0]
+
+
+def page_of(tmp_path, records, name):
+    write(tmp_path / "cells", *records)
+    out = tmp_path / "page.md"
+    assert main(["study", name, "--records", str(tmp_path / "cells"), "--out", str(out)]) == 0
+    return out.read_text()
+
+
+def flat(text):
+    return " ".join(text.split())

@@ -1,0 +1,64 @@
+"""The answers: targets are met with whole intervals alone, and what records lack is said."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leaderboard.__main__ import main
+from leaderboard.board import Interval
+from leaderboard.studies.answers.targets import BY_MEAN, MET, MISSED, REACHED, TARGETS, UNKNOWN, Target
+from leaderboard.studies.measures import ORDERED
+from tests.leaderboard.board_records import seeds, write
+from tests.leaderboard.study_records import cell, flat
+
+
+@given(st.floats(-2, 2), st.floats(0, 1), st.sampled_from(TARGETS))
+@settings(max_examples=200, deadline=None)
+def test_a_target_is_met_only_with_the_whole_interval(mean, reach, target):
+    found = Interval(mean, mean - reach, mean + reach)
+    worst = found.low if target.upwards else found.high
+    best = found.high if target.upwards else found.low
+    said = target.verdict(found)
+    assert (said == MET) == target.keeps(worst)
+    assert (said == MISSED) == (not target.keeps(best))
+    assert said in (MET, MISSED) or said == (BY_MEAN if target.keeps(mean) else REACHED)
+
+
+def test_the_targets_bounds():
+    ordered = next(target for target in TARGETS if target.metric == ORDERED)
+    assert [ordered.verdict(one) for one in (None, Interval(0.9, None, None), Interval(0.95, 0.8, 1))] == [
+        UNKNOWN, MET, BY_MEAN,
+    ]  # fmt: skip
+    assert Target("", ORDERED, 0.9, strict=True).verdict(Interval(0.9, None, None)) == MISSED
+
+
+def test_answers_from_the_shipped_records(tmp_path):
+    out = tmp_path / "answers.md"
+    assert main(["answers", "--out", str(out)]) == 0
+    text = out.read_text()
+    for heading in ("Training", "Representation", "Router", "Price", "Targets"):
+        assert f"## {heading}" in text
+    assert "instructions on an emulated one" in flat(text)
+    assert main(["answers", "--out", str(tmp_path / "again.md")]) == 0
+    assert (tmp_path / "again.md").read_bytes() == out.read_bytes()
+
+
+def test_answers_without_records_say_what_makes_them(tmp_path):
+    (tmp_path / "none").mkdir()
+    assert main(["answers", "--records", str(tmp_path / "none"), "--out", str(tmp_path / "answers.md")]) == 0
+    text = (tmp_path / "answers.md").read_text()
+    for name in ("first_light", "tokenization_study", "context_study", "conditioning_study", "kernel_agreement"):
+        assert f"experiment={name}" in text
+
+
+def test_answers_read_a_table_and_a_planted_method(tmp_path):
+    good = [cell("gpt", seed, 0.97, {"timing.distance": 1.2, "fidelity.c2st": 0.6}, pairs=1.0) for seed in range(3)]
+    write(tmp_path / "cells", *good, *seeds("independent", 0.2), *seeds("real", 0.98), *seeds("two_level", 0.4))
+    out = tmp_path / "answers.md"
+    assert main(["answers", "--records", str(tmp_path / "cells"), "--out", str(out)]) == 0
+    text = flat(out.read_text())
+    assert "Yes: a model that *gpt* alone taught" in text
+    rows = {line.split("|")[1].strip(): line.split("|")[4].strip() for line in out.read_text().splitlines()
+            if line.startswith("|") and line.count("|") == 5}  # fmt: skip
+    assert rows["c2st"] == rows["L2 raw"] == rows["rung kept"] == MET
+    assert rows["gain beside 5 % of real traces"] == UNKNOWN
+    assert rows["counterfactual in order"] == BY_MEAN

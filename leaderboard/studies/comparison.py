@@ -32,8 +32,11 @@ class Gap:
     def text(self, form: str) -> str:
         """The difference with its sign and interval."""
         form = "+" + form.lstrip("+")
-        spread = "" if self.low is None or self.high is None else f" [{self.low:{form}}, {self.high:{form}}]"
-        return f"{self.value:{form}}{spread}"
+        # A nought less a nought may be -0.0, which plus nought is 0.0.
+        spread = (
+            "" if self.low is None or self.high is None else f" [{self.low + 0.0:{form}}, {self.high + 0.0:{form}}]"
+        )
+        return f"{self.value + 0.0:{form}}{spread}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,10 +71,10 @@ def obedience(evidence: Evidence) -> Section:
     section.blocks.append(results([*evidence.entries, *evidence.references], known, "told"))
     section.blocks.append(
         "*Adherence* is the share of windows in which a model trained on real traffic sees the rung that was asked "
-        "for; who isn't told the rung is right by chance alone. *Ordered* is the share of pairs, sampled from one seed "
-        "for low and for high quality, that the model puts in that order: a half by chance, and none where a scheme "
-        "isn't told quality, for both are the same trace then. *Gap* is how far apart it sees them, over the widest "
-        "that real traffic shows."
+        "for; who is told nothing that bears on the rung is right by chance alone. *Ordered* is the share of pairs, "
+        "sampled from one seed for low and for high quality, that the model puts in that order: a half by chance, and "
+        "none where a scheme isn't told quality, for both are the same trace then. *Gap* is how far apart it sees "
+        "them, over the widest that real traffic shows."
     )
     panels = [
         Panel(

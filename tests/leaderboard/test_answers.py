@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from leaderboard.__main__ import main
 from leaderboard.board import Interval
 from leaderboard.studies.answers.targets import BY_MEAN, MET, MISSED, REACHED, TARGETS, UNKNOWN, Target
+from leaderboard.studies.answers.writing import MOST_SHOWN, fewer
+from leaderboard.studies.evidence import gather_methods
 from leaderboard.studies.measures import ORDERED
 from tests.leaderboard.board_records import seeds, write
-from tests.leaderboard.study_records import cell, flat
+from tests.leaderboard.study_records import board_of, cell, flat
 
 
 @given(st.floats(-2, 2), st.floats(0, 1), st.sampled_from(TARGETS))
@@ -62,3 +64,16 @@ def test_answers_read_a_table_and_a_planted_method(tmp_path):
     assert rows["c2st"] == rows["L2 raw"] == rows["rung kept"] == MET
     assert rows["gain beside 5 % of real traces"] == UNKNOWN
     assert rows["counterfactual in order"] == BY_MEAN
+
+
+def test_a_generators_setting_is_chosen_by_all_labels_and_not_by_a_hair_of_one(tmp_path):
+    stalls = {"all": 0.9, "trajectory": 0.5}
+    records = [
+        cell("gpt", seed, kept, {"downstream.stall.skill_kept": stalls[told]}, conditioning=told)
+        for told, kept in (("all", 0.98), ("trajectory", 0.99))
+        for seed in range(3)
+    ]
+    records += [one for number in range(MOST_SHOWN) for one in seeds(f"method{number}", 0.5)]
+    shown = {entry.name for entry in fewer(gather_methods(board_of(tmp_path, records))).entries}
+    assert len(shown) == MOST_SHOWN + 1
+    assert "gpt all" in shown

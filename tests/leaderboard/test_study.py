@@ -9,7 +9,7 @@ from leaderboard.__main__ import main
 from leaderboard.figures import CATALOGUE
 from leaderboard.selection import read_matrix
 from leaderboard.studies import augmentation, conditioning, tokenization
-from leaderboard.studies.comparison import stand, verdict
+from leaderboard.studies.comparison import Gap, stand, verdict
 from leaderboard.studies.evidence import gather_evidence
 from leaderboard.studies.measures import MEASURES, RUNG
 from leaderboard.studies.missing import lacking
@@ -33,6 +33,11 @@ def test_a_planted_winner_is_named_with_its_gap(tmp_path):
     assert "*segments* is best: 0.9" in said
     assert "against the next" in said
     assert stand(entries, MEASURES[RUNG]).gaps["segments", "bytes"].value == pytest.approx(0.4, abs=0.05)
+
+
+def test_a_difference_that_is_nothing_has_no_minus():
+    assert Gap(-0.0, -0.0, -0.0, False).text(".2f") == "+0.00 [+0.00, +0.00]"
+    assert Gap(-0.25, None, 0.5, True).text(".2f") == "-0.25"
 
 
 def test_what_is_alike_cannot_be_told(tmp_path):

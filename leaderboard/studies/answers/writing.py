@@ -10,7 +10,7 @@ from leaderboard.board import Board
 from leaderboard.studies.answers import price, representation, router, targets, training
 from leaderboard.studies.answers.runs import probed
 from leaderboard.studies.evidence import Entry, Evidence, gather_methods
-from leaderboard.studies.measures import RUNG
+from leaderboard.studies.measures import LABELS, kept
 from leaderboard.studies.page import Page, Section, escape
 from leaderboard.studies.provenance import READING
 
@@ -35,8 +35,8 @@ def write(board: Board, records: Sequence[Record], folder: str) -> Page:
         sections.append(Section("Left out", lacks=[f"{escape(fault)}." for fault in board.faults]))
     if len(shown.entries) < len(evidence.entries):
         sections[0].blocks.append(
-            f"Of the {len(evidence.entries)} settings in which methods were run, the one with the best mean of each "
-            "generator is shown, which flatters generators that were run in many."
+            f"Of the {len(evidence.entries)} settings in which methods were run, the one of each generator that keeps "
+            "most skill is shown, in the mean over the labels, which flatters generators that were run in many."
         )
     introduction = (
         f"`python -m leaderboard answers` writes this page from {len(records)} records in `{escape(folder)}`; no "
@@ -46,15 +46,16 @@ def write(board: Board, records: Sequence[Record], folder: str) -> Page:
 
 
 def fewer(evidence: Evidence) -> Evidence:
-    """Keep the setting of each generator that keeps most of the rung, where there are too many for a small table."""
+    """Keep the setting of each generator that keeps most skill over all labels, where a small table lacks room."""
     if len(evidence.entries) <= MOST_SHOWN:
         return evidence
     best: dict[str, Entry] = {}
-    for entry in sorted(evidence.entries, key=lambda entry: (not entry.competes, -_rung(entry), entry.name)):
+    for entry in sorted(evidence.entries, key=lambda entry: (not entry.competes, -_skill(entry), entry.name)):
         best.setdefault(entry.row.records[0].method, entry)
     return replace(evidence, entries=tuple(best[method] for method in sorted(best)))
 
 
-def _rung(entry: Entry) -> float:
-    scores = entry.scores(RUNG)
-    return float("-inf") if scores is None else scores.mean
+def _skill(entry: Entry) -> float:
+    """Mean over the labels that the setting has, so that a hair's breadth in one of them doesn't decide."""
+    found = [scores.mean for label in LABELS if (scores := entry.scores(kept(label))) is not None]
+    return sum(found) / len(found) if found else float("-inf")

@@ -9,15 +9,22 @@ import numpy as np
 from leaderboard.board import Board
 from leaderboard.figures import Figure
 from leaderboard.studies import missing
-from leaderboard.studies.comparison import Gap, contrast, corrected
+from leaderboard.studies.comparison import Gap, contrast, corrected, verdict
 from leaderboard.studies.evidence import Entry, Evidence, gather_evidence
-from leaderboard.studies.measures import C2ST, FIT, MEASURES, RUNG, SPEED, TIMING
+from leaderboard.studies.measures import C2ST, FIT, MEASURES, RUNG, SPEED, TIMING, kept
 from leaderboard.studies.page import Page, Section, name_of, named, table
 from leaderboard.studies.pictures import Panel, Picture, Point
 from leaderboard.studies.provenance import reasons, results, told_by
 
 AXES = ("tokenization", "context")
 JUDGED = (RUNG, TIMING, C2ST)
+SHOWN = (RUNG, kept("startup"), kept("stall"), TIMING, C2ST, SPEED, FIT)
+ALIKE = (
+    "A step of training takes as many tokens at every length, so a short context sees more crops, of more traces. A "
+    "fixed share of the crops are the starts of traces (`baselines/gpt/crops.py`): the shorter the context, the more "
+    "of what is learnt is of starts. How much of a difference is the length's own, and how much is this, isn't told "
+    "apart here."
+)
 Curves = Mapping[str, Sequence[tuple[int, Entry]]]
 """Tokenization to (tokens of context, entry), by length."""
 
@@ -81,6 +88,7 @@ def longer(curves: Curves) -> Section:
             "The slope is that of a straight line through the figures against the logarithm of the length, on the "
             "seeds and test traces that all lengths have. A rise that levels off, or turns, shows in the curves alone."
         )
+    section.blocks.append(ALIKE)
     panels = [
         Panel(
             MEASURES[metric],
@@ -95,12 +103,13 @@ def longer(curves: Curves) -> Section:
 
 
 def one_curve(tokenization: str, curve: Sequence[tuple[int, Entry]]) -> Section:
-    """The figures of one tokenization, a row a length."""
+    """Which length is best with one tokenization, and its figures, a row a length."""
     named_by_length = [Entry(f"{length:,}", entry.row) for length, entry in curve]
-    lines = reasons(named_by_length)
     return Section(
         f"Curve of {name_of(tokenization)}",
-        blocks=[results(named_by_length, (*JUDGED, SPEED, FIT), "tokens of context"), *lines],
+        "Which length is best?",
+        " ".join(verdict(named_by_length, MEASURES[metric], "length") for metric in JUDGED),
+        blocks=[results(named_by_length, SHOWN, "tokens of context"), *reasons(named_by_length)],
     )
 
 

@@ -18,6 +18,10 @@ def test_a_longer_context_helps_where_it_was_planted_and_nowhere_else(tmp_path):
     assert "longer helps *joint*" in said
     assert "longer harms *bytes*" in said
     assert "it can't be told whether longer helps with *segments*" in said
+    best = {one.title: one.answer for one in context.write(board, "context_study", "records").sections}
+    assert "By rung kept *1,024* is best" in best["Curve of *joint*"]
+    assert "By rung kept *16* is best" in best["Curve of *bytes*"]
+    assert "no two of 4 lengths can be told apart" in best["Curve of *segments*"]
 
 
 def test_schemes_stand_from_the_least_told_to_the_most_and_guidance_is_named(tmp_path):

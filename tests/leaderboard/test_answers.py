@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from leaderboard.__main__ import main
 from leaderboard.board import Interval
-from leaderboard.studies.answers.targets import BY_MEAN, MET, MISSED, REACHED, TARGETS, UNKNOWN, Target
+from leaderboard.studies.answers import targets
+from leaderboard.studies.answers.targets import BY_MEAN, MET, MISSED, REACHED, TARGETS, UNKNOWN, Target, met
 from leaderboard.studies.answers.writing import MOST_SHOWN, fewer
 from leaderboard.studies.evidence import gather_methods
 from leaderboard.studies.measures import ORDERED
@@ -77,3 +78,18 @@ def test_a_generators_setting_is_chosen_by_all_labels_and_not_by_a_hair_of_one(t
     shown = {entry.name for entry in fewer(gather_methods(board_of(tmp_path, records))).entries}
     assert len(shown) == MOST_SHOWN + 1
     assert "gpt all" in shown
+
+
+def test_of_methods_that_meet_as_many_targets_the_one_that_meets_more_by_its_mean_is_first(tmp_path):
+    # Neither has an interval below 0.7; the mean of one is.
+    c2st = {"near": (0.68, 0.69, 0.70), "far": (0.74, 0.75, 0.76)}
+    records = [
+        cell(method, seed, kept, {"fidelity.c2st": c2st[method][seed]})
+        for method, kept in (("near", 0.98), ("far", 0.99))
+        for seed in range(3)
+    ]
+    entries = {entry.name: entry for entry in gather_methods(board_of(tmp_path, records)).entries}
+    assert met(entries["near"])[0] == met(entries["far"])[0]
+    said = targets.write(gather_methods(board_of(tmp_path, records))).answer
+    assert "None meets more than *near*" in said
+    assert f"*far* {met(entries['far'])[0]} and {met(entries['far'])[1]}" in said

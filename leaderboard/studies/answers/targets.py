@@ -93,19 +93,22 @@ def write(evidence: Evidence) -> Section:
     if not entries:
         section.lacks.append(f"No method has three seeds and a rank. {makes('first_light')}")
         return section
-    best = max(entries, key=lambda entry: (met(entry), _rung(entry), entry.name))
+    best = max(entries, key=lambda entry: (*met(entry), _rung(entry), entry.name))
     measured = [target for target in TARGETS if _learnable(target, evidence)]
     verdicts = [target.verdict(best.interval(target.metric)) for target in measured]
     counts = {entry.name: met(entry) for entry in entries}
     section.answer = (
-        f"One method is to meet all targets at once. None meets more than {name_of(best.name)}: {counts[best.name]} "
+        f"One method is to meet all targets at once. None meets more than {name_of(best.name)}: {counts[best.name][0]} "
         f"of {len(measured)} with its whole interval, {verdicts.count(BY_MEAN)} by its mean alone, so that it can't be "
         f"told; {verdicts.count(REACHED)} are missed by its mean alone, {verdicts.count(MISSED)} are missed, and "
         f"{verdicts.count(UNKNOWN)} aren't measured."
     )
-    others = sorted((name for name in counts if name != best.name), key=lambda name: (-counts[name], name))
+    others = sorted(
+        (name for name in counts if name != best.name), key=lambda name: (*(-n for n in counts[name]), name)
+    )
     if others:
-        section.answer += f" Next: {', '.join(f'{name_of(name)} {counts[name]}' for name in others[:5])}."
+        told = [f"{name_of(name)} {counts[name][0]} and {counts[name][1]}" for name in others[:5]]
+        section.answer += f" Next, with whole intervals and by means alone: {', '.join(told)}."
     rows = [
         [target.name, target.asked, shown(MEASURES[target.metric], best.interval(target.metric)), verdict]
         for target, verdict in zip(measured, verdicts, strict=True)
@@ -118,9 +121,10 @@ def write(evidence: Evidence) -> Section:
     return section
 
 
-def met(entry: Entry) -> int:
-    """How many targets an entry meets with its whole interval."""
-    return sum(target.verdict(entry.interval(target.metric)) == MET for target in TARGETS)
+def met(entry: Entry) -> tuple[int, int]:
+    """How many targets an entry meets with its whole interval, and how many more by its mean alone."""
+    verdicts = [target.verdict(entry.interval(target.metric)) for target in TARGETS]
+    return verdicts.count(MET), verdicts.count(BY_MEAN)
 
 
 def _learnable(target: Target, evidence: Evidence) -> bool:

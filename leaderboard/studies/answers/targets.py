@@ -121,10 +121,10 @@ def write(evidence: Evidence) -> Section:
     return section
 
 
-def met(entry: Entry) -> tuple[int, int]:
-    """How many targets an entry meets with its whole interval, and how many more by its mean alone."""
+def met(entry: Entry) -> tuple[int, int, int]:
+    """How many targets an entry meets with its whole interval, by its mean alone, and misses by its mean alone."""
     verdicts = [target.verdict(entry.interval(target.metric)) for target in TARGETS]
-    return verdicts.count(MET), verdicts.count(BY_MEAN)
+    return verdicts.count(MET), verdicts.count(BY_MEAN), verdicts.count(REACHED)
 
 
 def _learnable(target: Target, evidence: Evidence) -> bool:

@@ -13,6 +13,7 @@ from benchmark.harness.cell import run_cell
 from benchmark.method import Budget, Conditioning, Context, Log, Method, Tokenization
 from benchmark.synthesis.sketch import sketch_of
 from benchmark.validator.check import check, first_violation
+from leaderboard.__main__ import main as leaderboard
 from leaderboard.submitting.scaffold import TEMPLATE
 from tests.baselines import made_traces
 from tests.houses import ROOT, build_house, config_of, rooms_of
@@ -87,6 +88,15 @@ def test_paths_that_are_named_exist(page):
         path for path in named if not re.search("mymethod|poisson|two_tokens", path) and not (ROOT / path).exists()
     ]
     assert [path for path in missing if not path.startswith(("results/",))] == []
+
+
+def test_rows_and_cells_that_the_readme_names_are_in_the_shipped_records(capsys):
+    text = (ROOT / "README.md").read_text()
+    found = re.findall(r"python -m leaderboard ((?:explain|compare) .*?)(?:  |$)", text, flags=re.MULTILINE)
+    assert len(found) >= 2
+    for command in found:
+        status = leaderboard([*shlex.split(command), "--records", str(ROOT / "leaderboard" / "records")])
+        assert status == 0, f"{command}: {capsys.readouterr().err}"
 
 
 def test_pictures_of_the_readme_exist():

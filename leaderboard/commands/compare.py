@@ -24,7 +24,7 @@ from leaderboard.scoring import gather
 
 EXAMPLES = """\
   python -m leaderboard compare "gpt joint" two_level      rows by the beginning of their name
-  python -m leaderboard compare 6deb c782                  two cells, by the beginnings of their ids
+  python -m leaderboard compare 3cc2 b199                  two cells, by the beginnings of their ids
   python -m leaderboard compare gpt markov --dataset streaming --budget default --json
 """
 

@@ -21,10 +21,10 @@ from leaderboard.settings import command
 from leaderboard.violations import say_violations
 
 EXAMPLES = """\
-  python -m leaderboard explain 6deb               a cell by the beginning of its id
-  python -m leaderboard explain results/cells/6deb4a14d005/record.json
-  python -m leaderboard explain 6deb --all         every score, not only the table's
-  python -m leaderboard explain 6deb --json
+  python -m leaderboard explain 3cc2               a cell by the beginning of its id
+  python -m leaderboard explain results/cells/3cc2ada83d09/record.json
+  python -m leaderboard explain 3cc2 --all         every score, not only the table's
+  python -m leaderboard explain 3cc2 --json
 """
 LINES_OF_LOG, VIOLATION_LETTERS = 5, 2000
 

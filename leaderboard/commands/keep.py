@@ -12,7 +12,7 @@ from leaderboard.records import OWN, ROOT
 
 EXAMPLES = """\
   python -m leaderboard keep first_light --experiment first_light    one matrix: the cells of its file, and references
-  python -m leaderboard keep light --cells 6deb,c782                 cells by the beginnings of their ids
+  python -m leaderboard keep light --cells 3cc2,b199                 cells by the beginnings of their ids
   python -m leaderboard keep nightly --budget default                all runs at one budget
   python -m leaderboard keep first_light --table-only                the README's table anew, from what was kept
 """

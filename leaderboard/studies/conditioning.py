@@ -50,7 +50,7 @@ def skills(evidence: Evidence) -> Section:
     if not evidence.entries:
         section.lacks.append("The records have no method that is told anything.")
         return section
-    labels = [label for label in LABELS if any(entry.scores(kept(label)) for entry in evidence.entries)]
+    labels = [label for label in LABELS if _known(evidence, (kept(label),))]
     section.answer = " ".join(verdict(evidence.entries, MEASURES[kept(label)], "scheme") for label in labels or LABELS)
     metrics = (RUNG, OVER, *(kept(label) for label in labels if label != "rung"))
     section.blocks.append(results([*evidence.entries, *evidence.references], metrics, "told"))
@@ -61,10 +61,8 @@ def skills(evidence: Evidence) -> Section:
 def obedience(evidence: Evidence) -> Section:
     """Whether what is asked for comes: adherence and the counterfactual."""
     section = Section("Obedience", "Does traffic show what was asked for, and more where more is asked?")
-    for metric in OBEYING:
-        if not any(entry.scores(metric) for entry in evidence.entries):
-            section.lacks.append(f"No record has {metric}.")
-    known = [metric for metric in OBEYING if any(entry.scores(metric) for entry in evidence.entries)]
+    known = _known(evidence, OBEYING)
+    section.lacks += [f"No record has {metric}." for metric in OBEYING if metric not in known]
     if not known:
         return section
     section.answer = " ".join(verdict(evidence.entries, MEASURES[metric], "scheme") for metric in known)
@@ -97,7 +95,7 @@ def obedience(evidence: Evidence) -> Section:
 def likeness(evidence: Evidence) -> Section:
     """Whether being told makes traffic more, or less, like real traffic."""
     section = Section("Likeness", "Is traffic nearer to real traffic where more is told?")
-    known = [metric for metric in ALIKE if any(entry.scores(metric) for entry in evidence.entries)]
+    known = _known(evidence, ALIKE)
     if not known:
         section.lacks.append("No record has timing or c2st.")
         return section
@@ -109,9 +107,9 @@ def likeness(evidence: Evidence) -> Section:
 def over_none(evidence: Evidence) -> Section:
     """What being told adds over being told nothing but the duration."""
     section = Section("Over being told nothing", "What does each scheme add over the duration alone?")
-    asked = (RUNG, *OBEYING, *ALIKE)
-    metrics = [metric for metric in asked if any(entry.scores(metric) for entry in evidence.entries)]
-    standings = {metric: stand(evidence.entries, MEASURES[metric]) for metric in metrics}
+    standings = {
+        metric: stand(evidence.entries, MEASURES[metric]) for metric in _known(evidence, (RUNG, *OBEYING, *ALIKE))
+    }
     base = next((entry for entry in evidence.entries if entry.name == "none"), None)
     if base is None or not any(("none", entry.name) in standing.gaps for standing in standings.values()
                                for entry in evidence.entries):  # fmt: skip
@@ -126,7 +124,7 @@ def over_none(evidence: Evidence) -> Section:
                 mark = "" if gap is None or gap.told else ", can't be told"
                 cells.append(DASH if gap is None else gap.text(MEASURES[metric].form) + mark)
             rows.append([entry.name, *cells])
-    section.blocks.append(table(["told", *(MEASURES[metric].heading for metric in metrics)], rows))
+    section.blocks.append(table(["told", *(MEASURES[metric].heading for metric in standings)], rows))
     return section
 
 
@@ -146,6 +144,11 @@ def guidance(evidence: Evidence) -> Section:
         sentences = [verdict(own, MEASURES[metric], "scale") for metric in (RUNG, ADHERENCE, GAP)]
         section.blocks += [f"Of {name_of(name)}: " + " ".join(sentences), results(own, (RUNG, *OBEYING), "told")]
     return section
+
+
+def _known(evidence: Evidence, metrics: Sequence[str]) -> list[str]:
+    """Those of some figures that any entry has."""
+    return [metric for metric in metrics if any(entry.scores(metric) for entry in evidence.entries)]
 
 
 def _name(entry: Entry) -> str:

@@ -143,7 +143,10 @@ def _why_unranked(draft: _Draft) -> str:
     ended = [record for record in draft.records if state_of(record) in ("ok", *FAILURES)]
     if not any(metric in draft.scores for metric in RANKED):
         record = draft.records[-1]
-        return f"no seed has a score; seed {record.seed} is {state_of(record)}: {record.reason}".rstrip(": ")
+        state = state_of(record)
+        # The record of a cell at work holds the reason that stands if it is cut off.
+        reason = f": {record.reason}" if record.reason and state != "running" else ""
+        return f"no seed has a score; seed {record.seed} is {state}{reason}"
     copying = [record.seed for record in draft.records if (record.value(FLAGGED) or 0) >= 1]
     if copying:
         return f"copies training traces (seed {', '.join(map(str, copying))}): more than held-out real traffic explains"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.errors import ConfigError, nearest
 from leaderboard.board import Board
-from leaderboard.studies import augmentation, conditioning, context, tokenization
+from leaderboard.studies import augmentation, conditioning, context, guidance, tokenization
 from leaderboard.studies.page import Page
 
 
@@ -23,6 +23,7 @@ STUDIES = {
     "tokenization_study": Study("tokenization.md", tokenization.write),
     "context_study": Study("context.md", context.write),
     "conditioning_study": Study("conditioning.md", conditioning.write),
+    "guidance_study": Study("guidance.md", guidance.write),
     "augmentation_study": Study("augmentation.md", augmentation.write),
 }
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from leaderboard.board import Board
 from leaderboard.studies import missing
 from leaderboard.studies.comparison import stand, verdict
 from leaderboard.studies.evidence import Entry, Evidence, gather_evidence
 from leaderboard.studies.measures import ADHERENCE, C2ST, GAP, LABELS, MEASURES, ORDERED, OVER, RUNG, TIMING, kept
-from leaderboard.studies.page import DASH, Page, Section, name_of, table
+from leaderboard.studies.page import DASH, Page, Section, table
 from leaderboard.studies.pictures import Panel, Picture, Point
 from leaderboard.studies.provenance import reasons, results, told_by
 
 AXES = ("conditioning",)
 # From the least that is told to the most; what else there is comes after.
 SCHEMES = ("none", "application", "quality", "trajectory", "network", "all")
+# Settings of a scheme, and what they are where nothing goes beyond it.
+USUAL = {"guidance": 1.0, "dropout": 0.0}
 OBEYING = (ADHERENCE, ORDERED, GAP)
 ALIKE = (TIMING, C2ST)
 
@@ -29,7 +30,7 @@ def write(board: Board, name: str, folder: str) -> Page:
     return Page(
         "Conditioning",
         told_by(evidence, f"python -m leaderboard study {name}", folder),
-        [skills(evidence), obedience(evidence), likeness(evidence), over_none(evidence), guidance(evidence),
+        [skills(evidence), obedience(evidence), likeness(evidence), over_none(evidence),
          missing.write(name, evidence.records, evidence.left_out)],
     )  # fmt: skip
 
@@ -41,7 +42,17 @@ def ordered(entries: Sequence[Entry]) -> tuple[Entry, ...]:
         entry if [one.name for one in named].count(entry.name) == 1 else Entry(entry.row.name, entry.row)
         for entry in named
     ]
-    return tuple(sorted(clear, key=lambda entry: (_place(entry), _number(entry, "guidance", 1.0), entry.name)))
+    return tuple(
+        sorted(
+            clear,
+            key=lambda entry: (_place(entry), entry.number("conditioning", "guidance", USUAL["guidance"]), entry.name),
+        )
+    )
+
+
+def changed(entry: Entry) -> list[str]:
+    """Settings of an entry's scheme that aren't the usual ones."""
+    return [name for name, usual in USUAL.items() if entry.number("conditioning", name, usual) != usual]
 
 
 def skills(evidence: Evidence) -> Section:
@@ -128,24 +139,6 @@ def over_none(evidence: Evidence) -> Section:
     return section
 
 
-def guidance(evidence: Evidence) -> Section:
-    """What going beyond the condition does, where it was swept."""
-    section = Section("Guidance", "Does sampling beyond the condition help?")
-    groups: dict[str, list[Entry]] = {}
-    for entry in evidence.entries:
-        groups.setdefault(entry.row.axes.get("conditioning", ""), []).append(entry)
-    swept = {name: own for name, own in groups.items() if len({_number(one, "guidance", 1.0) for one in own}) > 1}
-    if not swept:
-        section.lacks.append(
-            "No record has guidance swept; `python run.py -m generator=gpt seed=0,1,2 conditioning=trajectory "
-            "conditioning.dropout=0.1 conditioning.guidance=1,1.5,2,3` does that."
-        )
-    for name, own in swept.items():
-        sentences = [verdict(own, MEASURES[metric], "scale") for metric in (RUNG, ADHERENCE, GAP)]
-        section.blocks += [f"Of {name_of(name)}: " + " ".join(sentences), results(own, (RUNG, *OBEYING), "told")]
-    return section
-
-
 def _known(evidence: Evidence, metrics: Sequence[str]) -> list[str]:
     """Those of some figures that any entry has."""
     return [metric for metric in metrics if any(entry.scores(metric) for entry in evidence.entries)]
@@ -153,17 +146,8 @@ def _known(evidence: Evidence, metrics: Sequence[str]) -> list[str]:
 
 def _name(entry: Entry) -> str:
     parts = [entry.row.axes.get("conditioning", "")]
-    parts += [
-        f"{name} {value:g}"
-        for name, usual in (("guidance", 1.0), ("dropout", 0.0))
-        if (value := _number(entry, name, usual)) != usual
-    ]
+    parts += [f"{name} {entry.number('conditioning', name, USUAL[name]):g}" for name in changed(entry)]
     return ", ".join(parts)
-
-
-def _number(entry: Entry, name: str, usual: float) -> float:
-    value: Any = entry.setting("conditioning", name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else usual
 
 
 def _place(entry: Entry) -> int:

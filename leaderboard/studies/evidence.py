@@ -56,6 +56,11 @@ class Entry:
         """A setting of an axis, None where it has none."""
         return self.row.records[0].config.get(axis, {}).get(name)
 
+    def number(self, axis: str, name: str, usual: float) -> float:
+        """A setting that is a number, ``usual`` where it has none."""
+        value = self.setting(axis, name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else usual
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:

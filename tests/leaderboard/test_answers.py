@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from leaderboard.__main__ import main
 from leaderboard.board import Interval
-from leaderboard.studies.answers import targets
+from leaderboard.studies.answers import representation, targets
 from leaderboard.studies.answers.targets import BY_MEAN, MET, MISSED, REACHED, TARGETS, UNKNOWN, Target, met
 from leaderboard.studies.answers.writing import MOST_SHOWN, fewer
 from leaderboard.studies.evidence import gather_methods
@@ -50,7 +50,8 @@ def test_answers_without_records_say_what_makes_them(tmp_path):
     (tmp_path / "none").mkdir()
     assert main(["answers", "--records", str(tmp_path / "none"), "--out", str(tmp_path / "answers.md")]) == 0
     text = (tmp_path / "answers.md").read_text()
-    for name in ("first_light", "tokenization_study", "context_study", "conditioning_study", "kernel_agreement"):
+    studies = ("tokenization_study", "context_study", "conditioning_study", "guidance_study")
+    for name in ("first_light", *studies, "kernel_agreement"):
         assert f"experiment={name}" in text
 
 
@@ -66,6 +67,20 @@ def test_answers_read_a_table_and_a_planted_method(tmp_path):
     assert rows["c2st"] == rows["L2 raw"] == rows["rung kept"] == MET
     assert rows["gain beside 5 % of real traces"] == UNKNOWN
     assert rows["counterfactual in order"] == BY_MEAN
+
+
+def test_schemes_are_held_against_each_other_as_they_are_and_scales_apart(tmp_path):
+    plain, hidden = {"guidance": 1.0, "dropout": 0.0}, {"guidance": 1.0, "dropout": 0.1}
+    cells = [("none", plain, 0.2), ("all", plain, 0.8), ("all", hidden, 0.85), ("all", hidden | {"guidance": 2.0}, 0.9)]
+    records = [
+        cell("gpt", seed, kept + 0.001 * seed, conditioning=(scheme, told))
+        for scheme, told, kept in cells
+        for seed in range(3)
+    ]
+    said = {block.split(".")[0]: block for block in representation.write(board_of(tmp_path, records)).blocks}
+    assert "By rung kept *all* is best" in said["Conditioning"]
+    assert "dropout" not in said["Conditioning"]
+    assert "With *all, 10% hidden*, scale 2 against 1: better in rung kept (+0.0" in said["Guidance"]
 
 
 def test_a_generators_setting_is_chosen_by_all_labels_and_not_by_a_hair_of_one(tmp_path):

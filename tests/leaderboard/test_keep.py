@@ -39,6 +39,17 @@ def test_a_cell_of_another_seed_or_setting_is_not_of_the_matrix():
     assert select_matrix([first, second, third], "first_light") == []
 
 
+def test_a_setting_that_the_file_sweeps_is_one_of_its_values():
+    matrix = read_matrix("guidance_study")
+    assert all(belongs(each, matrix) for each in shipped() if each.method == "independent")
+    guided = next(each for each in shipped() if each.method == "gpt" and each.choices["tokenization"] == "segments")
+    assert not belongs(guided, matrix)
+    guided.config["conditioning"] |= {"dropout": 0.1, "guidance": 1.5}
+    assert belongs(guided, matrix)
+    guided.config["conditioning"]["guidance"] = 1.7
+    assert not belongs(guided, matrix)
+
+
 def test_an_experiment_that_is_not_there_is_named():
     with pytest.raises(ConfigError, match="did you mean 'first_light'"):
         read_matrix("first_lite")

@@ -104,6 +104,7 @@ def test_a_rebuilt_method_that_was_never_scored_is_not_under_trained():
 def test_a_cell_at_work_is_running_and_one_whose_process_is_gone_died():
     working = Record(cell="a", method="m", choices={}, config={}, seed=0, pid=os.getpid(), boot=boot_id())
     assert state_of(working) == "running"
+    assert rows_of([working])[0].unranked_reason == "no seed has a score; seed 0 is running"
     assert state_of(replace(working, boot="an earlier boot")) == "failed"
     assert state_of(replace(working, status="timeout", reason="over 5 s")) == "timeout"
 

@@ -9,6 +9,7 @@ from leaderboard.__main__ import main
 from leaderboard.figures import CATALOGUE
 from leaderboard.selection import read_matrix
 from leaderboard.studies import augmentation, conditioning, tokenization
+from leaderboard.studies.catalogue import STUDIES
 from leaderboard.studies.comparison import Gap, stand, verdict
 from leaderboard.studies.evidence import gather_evidence
 from leaderboard.studies.measures import MEASURES, RUNG
@@ -77,9 +78,10 @@ def test_the_cells_that_lack_are_named_with_their_reasons(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["tokenization_study", "context_study", "conditioning_study", "augmentation_study"])
+@pytest.mark.parametrize("name", [*STUDIES])
 def test_the_same_records_give_the_same_bytes(tmp_path, name):
-    told = [cell("gpt", seed, 0.5, pairs=0.5, conditioning=told) for told in ("none", "all") for seed in range(3)]
+    guided = [("all", {"guidance": scale, "dropout": 0.1}) for scale in (1.0, 2.0)]
+    told = [cell("gpt", seed, 0.5, pairs=0.5, conditioning=told) for told in ("none", *guided) for seed in range(3)]
     records = [*told, *curves({"joint": 0.05}), *augmented({"hmm": [0.1] * 5}), *seeds("independent", 0.1)]
     pages = []
     for order in (records, records[::-1]):
@@ -96,7 +98,7 @@ def test_hostile_records_do_no_harm(tmp_path):
     for one in records:
         one.config |= {axis: {"name": one.method} for axis in ("tokenization", "context", "conditioning")}
     write(tmp_path / "cells", *records)
-    pages = ["tokenization_study", "conditioning_study", "augmentation_study"]
+    pages = ["tokenization_study", "conditioning_study", "guidance_study", "augmentation_study"]
     for name in pages:
         main(["study", name, "--records", str(tmp_path / "cells"), "--out", str(tmp_path / f"{name}.md")])
     main(["answers", "--records", str(tmp_path / "cells"), "--out", str(tmp_path / "answers.md")])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from leaderboard.studies import augmentation, conditioning, context
+from leaderboard.studies import augmentation, conditioning, context, guidance
 from leaderboard.studies.evidence import gather_evidence, gather_methods
 from leaderboard.studies.measures import MEASURES, ORDERED, RUNG
 from tests.leaderboard.study_records import augmented, board_of, cell, curves, flat
@@ -36,8 +36,29 @@ def test_schemes_stand_from_the_least_told_to_the_most_and_guidance_is_named(tmp
     page = conditioning.write(board, "conditioning_study", "records")
     text = flat("\n".join(section.text("pictures") for section in page.sections))
     assert "By ordered *all* has the best mean, 1.00" in text
-    assert "Of *all*: By rung kept *all* is best" in text
     assert "No record has downstream.adherence" in text
+
+
+def test_what_going_beyond_the_condition_does_is_told_by_scheme_and_share_hidden(tmp_path):
+    schemes = (("all", 0.1, 0.1), ("quality", 0.1, -0.1), ("none", 0.0, 0.0))
+    records = [
+        cell("gpt", seed, 0.5 + slope * scale + 0.001 * seed, pairs=1.0,
+             conditioning=(name, {"guidance": scale, "dropout": hidden}))
+        for name, hidden, slope in schemes for scale in (3.0, 1.0, 1.5)[: 3 if slope else 1] for seed in range(3)
+    ]  # fmt: skip
+    board = board_of(tmp_path, records)
+    found = guidance.curves_of(gather_evidence(board, guidance.AXES))
+    assert list(found) == ["all, 10% hidden", "quality, 10% hidden"]
+    assert [[scale for scale, _ in curve] for curve in found.values()] == [[1.0, 1.5, 3.0]] * 2
+    page = guidance.write(board, "guidance_study", "records")
+    said = {section.title: section.answer for section in page.sections}
+    assert "With *all, 10% hidden*, scale 3 against 1: better in rung kept (+0.20" in said["Does going beyond help?"]
+    assert "With *quality, 10% hidden*, scale 3 against 1:" in said["Does going beyond help?"]
+    assert "worse in rung kept (-0.20" in said["Does going beyond help?"]
+    assert "By rung kept *3* is best" in said["Curve of *all, 10% hidden*"]
+    assert "By rung kept *1* is best" in said["Curve of *quality, 10% hidden*"]
+    unswept = board_of(tmp_path / "unswept", [cell("gpt", seed, 0.5, conditioning="all") for seed in range(3)])
+    assert "experiment=guidance_study" in guidance.write(unswept, "guidance_study", "records").sections[0].lacks[0]
 
 
 def test_whether_being_told_makes_traffic_more_real_is_told_from_its_figures(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.board import Board
-from leaderboard.studies import conditioning, context, tokenization
+from leaderboard.studies import conditioning, context, guidance, tokenization
 from leaderboard.studies.comparison import verdict
 from leaderboard.studies.evidence import Evidence, gather_evidence
 from leaderboard.studies.measures import ADHERENCE, C2ST, MEASURES, RUNG, SPEED, TIMING, TOKENS, VALID
@@ -13,7 +13,7 @@ from leaderboard.studies.provenance import reasons, results, setting
 
 
 def write(board: Board) -> Section:
-    """Hold tokenizations against each other, then lengths of context and schemes of conditioning."""
+    """Hold tokenizations against each other, then contexts, schemes of conditioning, and scales of guidance."""
     section = Section("Representation", "Which representation?")
     evidence = gather_evidence(board, tokenization.AXES)
     if len(evidence.entries) < 2:
@@ -39,9 +39,14 @@ def _context(evidence: Evidence, section: Section) -> None:
 
 
 def _conditioning(evidence: Evidence, section: Section) -> None:
-    if len(evidence.entries) < 2:
+    entries = [entry for entry in conditioning.ordered(evidence.entries) if not conditioning.changed(entry)]
+    if len(entries) < 2:
         section.lacks.append(f"What a generator must be told: no two schemes. {makes('conditioning_study')}")
+    else:
+        sentences = [verdict(entries, MEASURES[metric], "scheme") for metric in (RUNG, ADHERENCE)]
+        section.blocks.append("Conditioning. " + " ".join(sentences))
+    curves = guidance.curves_of(evidence)
+    if not curves:
+        section.lacks.append(f"Whether going beyond what was told helps: no two scales. {makes('guidance_study')}")
         return
-    entries = conditioning.ordered(evidence.entries)
-    sentences = [verdict(entries, MEASURES[metric], "scheme") for metric in (RUNG, ADHERENCE)]
-    section.blocks.append("Conditioning. " + " ".join(sentences))
+    section.blocks.append("Guidance. " + guidance.beyond(curves).answer)

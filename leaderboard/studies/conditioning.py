@@ -83,7 +83,8 @@ def obedience(evidence: Evidence) -> Section:
         "for; who is told nothing that bears on the rung is right by chance alone. *Ordered* is the share of pairs, "
         "sampled from one seed for low and for high quality, that the model puts in that order: a half by chance, and "
         "none where a scheme isn't told quality, for both are the same trace then. *Gap* is how far apart it sees "
-        "them, over the widest that real traffic shows."
+        "them, over the widest that real traffic shows. What sampling beyond the condition does to all this: "
+        "[guidance.md](guidance.md)."
     )
     panels = [
         Panel(

@@ -97,11 +97,12 @@ def _sentence(name: str, curve: Sequence[tuple[float, Entry]]) -> str:
         if gap is not None:
             figure = MEASURES[metric]
             better = (gap.value > 0) == (figure.direction == "up")
-            how = ("better in" if better else "worse in") if gap.told else "it can't be told in"
+            how = ("better in" if better else "worse in") if gap.told else "not to be told apart in"
             groups.setdefault(how, []).append(f"{figure.title} ({gap.text(figure.form)})")
     if not groups:
         return f"Of {name_of(name)} nothing can be said: no figure is shared by its scales."
-    said = "; ".join(f"{how} {listed(titles)}" for how, titles in sorted(groups.items()))
+    order = ("better in", "worse in", "not to be told apart in")
+    said = "; ".join(f"{how} {listed(groups[how])}" for how in order if how in groups)
     return f"With {name_of(name)}, scale {ends[1].name} against {ends[0].name}: {said}."
 
 

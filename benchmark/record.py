@@ -37,7 +37,8 @@ class Record:
     config: the resolved config less how-to-run keys. seed: of fit and sampling.
     status: one of STATUSES; reason: why it isn't ok, one line; traceback: the whole of it.
     started, ended: UTC, ISO 8601. pid, boot: the process that wrote it, and the boot it ran in.
-    stages: stage to {"key", "seconds", "reused"}. scores: metric to {"value", "interval", "reason"}.
+    stages: stage to {"key", "seconds", "reused"}, and "lacked" where tools were missing that it would have asked.
+    scores: metric to {"value", "interval", "reason"}.
     floors: metric to the value of real training traces in the place of synthetic ones.
     per_trace: metric to {trace: raw value}. metric_versions: family to version.
     corpus: {"name", "digest"}. code: {"revision", "dirty"}. packages, machine: see ``benchmark.harness.machine``.

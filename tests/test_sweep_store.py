@@ -85,6 +85,14 @@ def test_a_result_whose_facts_are_missing_is_not_there(remote, tmp_path):
     assert store.make("fit", KEY, lambda folder: {"fresh": True})[2] is False
 
 
+def test_a_result_made_with_a_tool_takes_the_place_of_one_that_lacked_it(remote, tmp_path):
+    key = "1" * 64  # in-memory files outlive a test
+    remote.write(f"store/score/{key[:32]}/stage.json", b'{"lacked": ["sh"]}')
+    assert Store(tmp_path / "one", remote).make("score", key, lambda folder: {"lacked": []})[2] is False
+    other = Store(tmp_path / "two", remote)
+    assert other.make("score", key, lambda folder: pytest.fail("made twice"))[1:] == ({"lacked": []}, True)
+
+
 def test_a_failed_result_is_not_shared_and_leaves_the_key_free(remote, tmp_path):
     def fail(folder):
         raise ValueError("no")

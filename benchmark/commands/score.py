@@ -60,7 +60,7 @@ def score_traces(
     real: list[Trace], synthetic: list[Trace], ladder: tuple[int, ...] = (), seed: int = 0
 ) -> dict[str, Score]:
     """Score synthetic traces against real ones; every metric is there, with a value or a reason."""
-    from benchmark.harness.child import families
+    from benchmark.harness.scoring import families
     from benchmark.synthesis.repair import repair
 
     ordered = sorted(real, key=lambda trace: trace.name)

@@ -20,6 +20,7 @@ from benchmark.harness.machine import code_revision, machine_facts, package_vers
 from benchmark.harness.rooms import Rooms
 from benchmark.harness.stage import Keys, cell_id, identity, ignored_axes, stage_keys
 from benchmark.harness.store import write_json
+from benchmark.harness.tools import stands
 from benchmark.record import Record, RecordError, boot_id, close_record, open_record, read_record
 
 # The checkout that this harness is part of; a cell's own root may be another.
@@ -106,7 +107,8 @@ def _run_anew(
 
 
 def _found(path: Path, keys: Keys, rooms: Rooms, keep_failures: bool) -> Record | None:
-    """Return the record at ``path`` if it stands: ok, of these keys, and its samples still in the store."""
+    """Return the record at ``path`` if it stands: ok, of these keys, none of the tools that it lacked here by now, and
+    its samples still in the store."""
     if not path.exists():
         return None
     try:
@@ -117,7 +119,7 @@ def _found(path: Path, keys: Keys, rooms: Rooms, keep_failures: bool) -> Record 
         return record if keep_failures and not record.reason.startswith("died") else None
     stored = rooms.stages.has("sample", keys.sample)
     same = all(record.stages.get(stage, {}).get("key", "") == keys.of(stage) for stage in ("score", "probe"))
-    return record if stored and same else None
+    return record if stored and same and all(map(stands, record.stages.values())) else None
 
 
 def _run(

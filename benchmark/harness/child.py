@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import json
 import os
 import shutil
@@ -21,12 +20,13 @@ from benchmark.harness.curve import Listener
 from benchmark.harness.probing import run_probe, train_model
 from benchmark.harness.registry import build_generator, load_corpus
 from benchmark.harness.remote import Remote
-from benchmark.harness.stage import METRICS, Keys, Stopwatch, has_probe, scored_split, stage_keys
+from benchmark.harness.scoring import costs_of, evidence_of, facts_of, families, score_all, score_floor
+from benchmark.harness.stage import Keys, Stopwatch, has_probe, scored_split, stage_keys
 from benchmark.harness.store import Store, write_json
+from benchmark.harness.tools import missing_tools
 from benchmark.harness.violation import describe_violation
 from benchmark.method import Budget, Generator, Log
-from benchmark.metric import Evidence, Family, Score
-from benchmark.metrics import kernel, memorisation
+from benchmark.metrics import kernel
 from benchmark.record import score_facts
 from benchmark.storage.compact import read_traces, write_traces
 from benchmark.synthesis.counterfactual import counterfactual_pairs
@@ -37,12 +37,6 @@ from benchmark.trace import Trace
 PAIRS = "pairs.parquet"
 # A launcher's word to a run that it started several of; a cell's child is one alone, and would wait for the others.
 _LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
-
-
-def families() -> list[Family]:
-    """All families of metrics, in the order of the record."""
-    found = [importlib.import_module(f"benchmark.metrics.{name}").FAMILY for name in METRICS]
-    return list(found)
 
 
 class Work:
@@ -113,9 +107,8 @@ class Work:
         watch = Stopwatch()
         model = self.store.folder("model", self.keys.model)
         found = run_probe(self.config, self.root, self.corpus, model, folder, self.log)
-        scores = kernel.score(replace(self._evidence([], [], []), probe=found.evidence))
-        per_trace = {name: dict(score.per_trace) for name, score in scores.items() if score.per_trace}
-        return {**watch.facts(), "scores": score_facts(scores), "per_trace": per_trace, "probe": found.facts}
+        scores = kernel.score(replace(evidence_of(self.corpus, self.seed), probe=found.evidence))
+        return {**watch.facts(), **facts_of(scores), "probe": found.facts}
 
     def _stage(self, name: str, work: Any) -> dict[str, Any]:
         self.log.report(f"stage:{name}", 0, 1)
@@ -123,6 +116,8 @@ class Work:
         _, facts, reused = self.store.make(name, self.keys.of(name), work)
         seconds = facts["seconds"] if reused else watch.facts()["seconds"] + facts.get("earlier", 0.0)
         self.stages[name] = {"key": self.keys.of(name), "seconds": round(seconds, 3), "reused": reused}
+        if facts.get("lacked"):
+            self.stages[name]["lacked"] = facts["lacked"]
         self.log.report(f"stage:{name}", 1, 1, seconds=seconds, reused=float(reused))
         return facts
 
@@ -187,76 +182,33 @@ class Work:
         return list(zip(traces[:half], traces[half:], strict=True))
 
     def _score(self, folder: Path) -> dict[str, Any]:
-        watch = Stopwatch()
+        watch, lacked = Stopwatch(), missing_tools()
         raw = self._samples(self.keys.sample)
         repaired = [repair(trace, self.seed) for trace in raw]
         synthetic = repaired if self._mends() else raw
         independent: list[Trace] = synthetic
         if self.independent:
             independent = self._samples(stage_keys(self.independent, None, self.root).sample)
+        fit, sample = (self.store.facts(name, self.keys.of(name)) or {} for name in ("fit", "sample"))
         evidence = replace(
-            self._evidence(synthetic, raw, repaired), independent=independent, costs=self._costs(len(raw)),
-            pairs=self._pairs(),
+            evidence_of(self.corpus, self.seed, synthetic, raw, repaired),
+            independent=independent, costs=costs_of(fit, sample, len(raw)), pairs=self._pairs(),
         )  # fmt: skip
-        scores = self._scores(evidence)
+        scores = facts_of(score_all(evidence, self.log))
         pairs = list(zip(self._asked(), synthetic, strict=False))
         draw_comparison(pairs, folder / "picture.png", self.config["generator"]["name"], self.corpus.ladder)
-        per_trace = {name: dict(score.per_trace) for name, score in scores.items() if score.per_trace}
         return {
-            **watch.facts(),
-            "scores": score_facts(scores),
-            "per_trace": per_trace,
-            "violation": describe_violation(raw, per_trace),
-        }
+            **watch.facts(), **scores, "violation": describe_violation(raw, scores["per_trace"]), "lacked": lacked,
+        }  # fmt: skip
 
     def _mends(self) -> bool:
         """Whether the method's own samples are repaired before they are used."""
         return bool(self.config["generator"].get("repair", "none") == "harness")
 
     def _floor(self, _folder: Path) -> dict[str, Any]:
-        watch = Stopwatch()
-        train, validation = list(self.corpus.train), list(self.corpus.validation)
-        evidence = self._evidence(train, train, train)
-        scores = self._scores(evidence)
-        # Training traces are copies of themselves; what real traffic shows of copying, unseen traces say.
-        if validation:
-            scores |= memorisation.FAMILY.score(replace(evidence, synthetic=validation))
-        return {
-            **watch.facts(),
-            "values": {name: fact["value"] for name, fact in score_facts(scores).items()},
-        }
-
-    def _evidence(self, synthetic: list[Trace], raw: list[Trace], repaired: list[Trace]) -> Evidence:
-        corpus = self.corpus
-        return Evidence(
-            corpus.train, corpus.validation, corpus.test, synthetic, raw, repaired,
-            ladder=corpus.ladder, seed=self.seed, unscored=corpus.unscored,
-        )  # fmt: skip
-
-    def _scores(self, evidence: Evidence) -> dict[str, Score]:
-        scores: dict[str, Score] = {}
-        for done, family in enumerate(families()):
-            self.log.report(f"score {family.name}", done, len(METRICS))
-            scores.update(family.score(evidence))
-        return scores
-
-    def _costs(self, traces: int) -> dict[str, float]:
-        fit = self.store.facts("fit", self.keys.fit) or {}
-        sample = self.store.facts("sample", self.keys.sample) or {}
-        figures = {**fit.get("figures", {}), **sample.get("figures", {})}
-        costs = {
-            "fit_s": fit["seconds"],
-            "sample_s": sample["seconds"],
-            "packets": sample["packets"],
-            "peak_memory_mb": max(fit["peak_memory_mb"], sample["peak_memory_mb"]),
-            "traces": traces,
-        }
-        for name in ("parameters", "tokens_per_packet"):
-            if name in figures:
-                costs[name] = figures[name]
-        if "tokens_per_packet" in costs:
-            costs["tokens"] = costs["tokens_per_packet"] * costs["packets"]
-        return costs
+        watch, lacked = Stopwatch(), missing_tools()
+        values = score_floor(self.corpus, self.seed, self.log)
+        return {**watch.facts(), "values": values, "lacked": lacked}
 
 
 def _figures(generator: Generator) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.harness.tools import stands
+
 if TYPE_CHECKING:
     from benchmark.harness.remote import Remote
 
@@ -63,12 +65,15 @@ class Store:
         return kept
 
     def facts(self, stage: str, key: str) -> dict[str, Any] | None:
-        """Facts of a complete result in this folder (its seconds, its figures), or None where there is none."""
+        """Facts of a complete result in this folder (its seconds, its figures), or None where there is none.
+
+        A result that lacks what a tool would have told, where the tool is there by now, is none.
+        """
         path = self.folder(stage, key) / "stage.json"
         if not path.is_file():
             return None
         facts: dict[str, Any] = json.loads(path.read_text())
-        return facts
+        return facts if stands(facts) else None
 
     def has(self, stage: str, key: str) -> bool:
         """Tell whether a complete result is here, or can be fetched."""
@@ -131,13 +136,13 @@ class Store:
             with suppress(OSError):  # it stays if a state is in it
                 self._kept(stage, key).rmdir()
             raise
-        self._share(stage, key)
+        self._share(stage, key, over=True)
         return facts
 
-    def _share(self, stage: str, key: str) -> None:
-        """Copy a complete result to where others find it, if it isn't there yet."""
+    def _share(self, stage: str, key: str, over: bool = False) -> None:
+        """Copy a complete result to where others find it, if it isn't there yet, or ``over`` the one that is."""
         name, folder = self._name(stage, key), self.folder(stage, key)
-        if self.remote is None or self.remote.exists(f"{name}/stage.json"):
+        if self.remote is None or (not over and self.remote.exists(f"{name}/stage.json")):
             return
         files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
         self.remote.push(folder, name, files, "stage.json")

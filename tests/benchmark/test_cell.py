@@ -127,6 +127,26 @@ def test_a_changed_metric_rescores_only(finished, tmp_path):
     assert before.score != after.score
 
 
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark isn't installed")
+def test_what_a_missing_tool_left_out_is_scored_when_it_is_there(house, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    with monkeypatch.context() as without:
+        without.setenv("PATH", str(tmp_path / "empty"))
+        before, _ = run_cell(config_of(house), {}, rooms_of(house))
+        assert run_cell(config_of(house), {}, rooms_of(house)) == (before, True)
+    assert before.scores["validity.l3.raw"] == {"value": None, "interval": None, "reason": "tshark isn't installed"}
+    assert (before.stages["score"]["lacked"], before.floors["validity.l3.raw"]) == (["tshark"], None)
+
+    after, found = run_cell(config_of(house), {}, rooms_of(house))
+    assert not found
+    assert (after.value("validity.l3.raw"), after.floors["validity.l3.raw"]) == (1.0, 1.0)
+    assert [after.stages[stage]["reused"] for stage in ("fit", "sample", "score")] == [True, True, False]
+    assert "lacked" not in after.stages["score"]
+    with monkeypatch.context() as without:
+        without.setenv("PATH", str(tmp_path / "empty"))
+        assert run_cell(config_of(house), {}, rooms_of(house)) == (after, True)
+
+
 def test_a_changed_corpus_recomputes_all(finished, tmp_path):
     root = copy_of(finished[0], tmp_path)
     labels = root / "captures" / "labels.csv"

@@ -27,6 +27,18 @@ def test_a_result_is_made_once_and_found_again(tmp_path):
     assert (second[0] / "model.bin").read_bytes() == b"weights"
 
 
+@pytest.mark.parametrize(("lacked", "made"), [(["sh"], 2), (["no-such-program"], 1), ([], 1)])
+def test_a_result_stands_until_a_tool_that_it_lacked_is_there(tmp_path, lacked, made):
+    store, calls = Store(tmp_path), []
+
+    def work(_):
+        calls.append(1)
+        return {"seconds": 1.0, "lacked": [] if len(calls) == 2 else lacked}
+
+    found = [store.make("score", "k" * 64, work)[2] for _ in range(3)]
+    assert (len(calls), found) == (made, [False, made == 1, True])
+
+
 def test_a_failed_result_leaves_nothing(tmp_path):
     store = Store(tmp_path)
 

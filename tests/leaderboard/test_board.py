@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from benchmark.harness.child import families
+from benchmark.harness.scoring import families
 from benchmark.metrics import kernel
 from leaderboard.board import build_board
 from leaderboard.figures import CATALOGUE

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.harness.child import families
+from benchmark.harness.scoring import families
 from leaderboard.__main__ import main
 from leaderboard.figures import CATALOGUE
 from leaderboard.selection import read_matrix

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 
 from benchmark.trace import Packets
+from benchmark.validator.checksums import add_words, compare_sum, judge_checksum, word_at
 from benchmark.validator.findings import (
     IP_CHECKSUM,
     IP_FRAGMENT,
@@ -93,29 +94,29 @@ def _judge(
             _judge_icmp(data, at + l4, end, length[i] - l4, marks, i)
         if skip[i] != SKIP_NONE:
             continue
-        if _word(data, at + l4) == 0 or _word(data, at + l4 + 2) == 0:
+        if word_at(data, at + l4) == 0 or word_at(data, at + l4 + 2) == 0:
             mark(marks, i, PORT_ZERO, 0, 0)
         sent = np.int64(length[i]) - l4
         if protocol[i] == TCP:
             _judge_tcp(data, at + l4, sent, marks, i)
         elif whole:
-            told = _word(data, at + l4 + 4)
+            told = word_at(data, at + l4 + 4)
             if told != sent:
                 mark(marks, i, UDP_LENGTH, told, sent)
         if whole and l4_header[i] >= 8:
-            _judge_checksum(data, at, end, l4, sent, protocol[i], l4_header[i], version, marks, i)
+            judge_checksum(data, at, end, l4, sent, protocol[i], l4_header[i], version, marks, i)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _judge_ipv4(data: Any, at: int, size: int, length: int, captured: int, protocol: int, marks: Any, i: int) -> bool:
     """Judge an IPv4 header of ``size`` bytes; tell whether the packet is a datagram, not a fragment."""
-    told = _word(data, at + 2)
+    told = word_at(data, at + 2)
     if told != length or told < size:
         mark(marks, i, IP_LENGTH, told, length)
     elif captured > told:
         mark(marks, i, IP_LENGTH, told, captured)
-    _compare(_add(data, at, at + size), _word(data, at + 10), IP_CHECKSUM, marks, i)
-    word = _word(data, at + 6)
+    compare_sum(add_words(data, at, at + size), word_at(data, at + 10), IP_CHECKSUM, marks, i)
+    word = word_at(data, at + 6)
     place, more = word & 0x1FFF, (word & 0x2000) != 0
     torn = place != 0 or more
     if word & 0x8000 or (torn and word & 0x4000) or (more and (length - size) % 8) or place * 8 + length - size > 65535:
@@ -140,7 +141,7 @@ def _judge_ipv4(data: Any, at: int, size: int, length: int, captured: int, proto
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _broadcast(data: Any, at: int) -> bool:
-    return bool(_word(data, at) == 0xFFFF and _word(data, at + 2) == 0xFFFF)
+    return bool(word_at(data, at) == 0xFFFF and word_at(data, at + 2) == 0xFFFF)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -159,7 +160,7 @@ def _judge_ip_options(data: Any, at: Any, end: int, marks: Any, i: int) -> None:
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _judge_ipv6(data: Any, at: int, length: int, captured: int, protocol: int, marks: Any, i: int) -> bool:
     """Judge an IPv6 header; tell whether layer 4 follows whole (no fragment header with more to come)."""
-    told = _word(data, at + 4) + 40
+    told = word_at(data, at + 4) + 40
     if told != length:
         mark(marks, i, IP_LENGTH, told, length)
     elif captured > told:
@@ -175,14 +176,14 @@ def _judge_ipv6(data: Any, at: int, length: int, captured: int, protocol: int, m
     elif not target or (data[at + 24] == 255 and protocol == TCP):
         mark(marks, i, MARTIAN, data[at + 24], 0)
     # A fragment header right after the fixed one is the common place (RFC 8200 §4.1).
-    return not (data[at + 6] == 44 and captured >= 48 and _word(data, at + 42) & 0xFFF9)
+    return not (data[at + 6] == 44 and captured >= 48 and word_at(data, at + 42) & 0xFFF9)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _judge_icmp(data: Any, at: int, end: int, sent: int, marks: Any, i: int) -> None:
     if end - at < 8 or end - at < sent:
         return
-    _compare(_add(data, at, at + sent), _word(data, at + 2), L4_CHECKSUM, marks, i)
+    compare_sum(add_words(data, at, at + sent), word_at(data, at + 2), L4_CHECKSUM, marks, i)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -203,7 +204,7 @@ def _judge_tcp(data: Any, at: int, sent: int, marks: Any, i: int) -> None:
         or (flags & SYN and flags & URG)
     ):
         mark(marks, i, TCP_FLAGS, flags, 0)
-    pointer = _word(data, at + 18)
+    pointer = word_at(data, at + 18)
     if (pointer != 0) != ((flags & URG) != 0):
         mark(marks, i, TCP_URGENT, pointer, 0)
     _judge_tcp_options(data, at + 20, at + size, flags, marks, i)
@@ -227,7 +228,7 @@ def _judge_tcp_options(data: Any, at: Any, end: int, flags: int, marks: Any, i: 
         known = kind in (2, 3, 4, 5, 8)
         twice = kind < 9 and (seen >> kind) & 1
         fits = (
-            (kind == 2 and size == 4 and _word(data, at + 2) > 0)
+            (kind == 2 and size == 4 and word_at(data, at + 2) > 0)
             or (kind == 3 and size == 3 and data[at + 2] <= 14)
             or (kind == 4 and size == 2)
             or (kind == 5 and size in (10, 18, 26, 34))
@@ -242,64 +243,3 @@ def _judge_tcp_options(data: Any, at: Any, end: int, flags: int, marks: Any, i: 
             mark(marks, i, TCP_OPTIONS, kind, end - at)
         seen |= np.int64(1) << min(kind, np.int64(60))
         at += size
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _judge_checksum(
-    data: Any,
-    at: int,
-    end: int,
-    l4: int,
-    sent: int,
-    protocol: int,
-    header: int,
-    version: int,
-    marks: Any,
-    i: int,
-) -> None:
-    """Judge the TCP or UDP checksum: over what was captured, or with a cut payload taken as zeros."""
-    place = at + l4 + (16 if protocol == TCP else 6)
-    told = _word(data, place)
-    if protocol == UDP and told == 0:
-        if version == 6:
-            mark(marks, i, L4_CHECKSUM, 0, 0xFFFF)
-        return
-    # Pseudo-header: addresses, protocol and layer 4 length (RFC 9293 §3.1, RFC 8200 §8.1).
-    total = _add(data, at + 12, at + 20) if version == 4 else _add(data, at + 8, at + 40)
-    total += np.int64(protocol) + (sent & 0xFFFF) + (sent >> 16)
-    stop = at + l4 + (sent if end - at - l4 >= sent else np.int64(header))
-    _compare(total + _add(data, at + l4, stop), told, L4_CHECKSUM, marks, i)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _word(data: Any, at: int) -> Any:
-    return (np.int64(data[at]) << 8) | np.int64(data[at + 1])
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add(data: Any, start: int, stop: int) -> Any:
-    """Sum of 16-bit words, an odd last byte padded with zero (RFC 1071)."""
-    total = np.int64(0)
-    at = start
-    while at + 1 < stop:
-        total += (np.int64(data[at]) << 8) + np.int64(data[at + 1])
-        at += 2
-    if at < stop:
-        total += np.int64(data[at]) << 8
-    return total
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _compare(total: int, told: int, rule: int, marks: Any, i: int) -> None:
-    """Mark the packet unless the words' sum, checksum included, is one's complement zero."""
-    due = _fold(total - told) ^ 0xFFFF
-    # 0 and 0xFFFF are the same number to a receiver, and RFC 768 swaps them.
-    if told != due and not (told in (0, 0xFFFF) and due in (0, 0xFFFF)):
-        mark(marks, i, rule, told, due)
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fold(total: int) -> int:
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total

@@ -41,5 +41,10 @@ if __name__ == "__main__":
     register_resolvers()
     check_choices(sys.argv[1:], ROOT / "conf", *offer_submissions(ROOT))
     check_presets(sys.argv[1:])
-    main()
+    try:
+        main()
+    except BrokenPipeError:
+        # Whoever read the pipe has gone; so that Python's own flush at exit has nowhere to fail.
+        sys.stdout = None
+        sys.exit(1)
     sys.exit(conclude(ended, ROOT))

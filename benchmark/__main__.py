@@ -52,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
+        # Whoever read the pipe has gone; so that Python's own flush at exit has nowhere to fail.
+        sys.stdout = None
         return 1
 
 

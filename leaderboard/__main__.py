@@ -47,7 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
         command.add(subparsers)
     chosen = parser.parse_args(arguments)
     modules = {module.__name__.rpartition(".")[2]: module for module in COMMANDS}
-    return int(modules[chosen.command].run(chosen))
+    try:
+        return int(modules[chosen.command].run(chosen))
+    except BrokenPipeError:
+        # Whoever read the pipe has gone; so that Python's own flush at exit has nowhere to fail.
+        sys.stdout = None
+        return 1
 
 
 if __name__ == "__main__":

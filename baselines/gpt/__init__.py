@@ -102,8 +102,9 @@ class Gpt:
         sizes = {**budget.network, **self._options}
         train_traces, held = ([self._told(trace) for trace in part] for part in (corpus.train, corpus.validation))
         log.report("tokenize", 0, 1)
-        if "header_epochs" in sizes and hasattr(self._tokenization, "header_epochs"):
-            self._tokenization.header_epochs = int(sizes["header_epochs"])
+        tokenization: Any = self._tokenization
+        if "header_epochs" in sizes and hasattr(tokenization, "header_epochs"):
+            tokenization.header_epochs = int(sizes["header_epochs"])
         self._tokenization.fit(train_traces, seed)
         sequences = [self._sequence(trace) for trace in train_traces]
         validation = [self._sequence(trace) for trace in held]

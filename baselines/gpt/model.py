@@ -31,6 +31,9 @@ class Network(nn.Module):
     A vocabulary's tokens that the tokenization draws itself have an embedding but no score.
     """
 
+    starts: Tensor
+    chosen: Tensor
+
     def __init__(self, shape: Shape, vocabulary: int, columns: Sequence[int], chosen: Sequence[int]) -> None:
         """columns: number of values of each state column. chosen: the tokens that are scored, ascending."""
         super().__init__()

@@ -6,7 +6,7 @@ loss that AdamW alone (Loshchilov and Hutter 2019) needs about twice the steps f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -50,7 +50,7 @@ class Optimiser:
         """What ``resume`` needs to go on."""
         return [part.state_dict() for part, _ in self._parts]
 
-    def resume(self, states: list[Mapping[str, Any]]) -> None:
+    def resume(self, states: Sequence[Mapping[str, Any]]) -> None:
         """Go on from what ``state`` returned."""
         for (part, _), state in zip(self._parts, states, strict=True):
             part.load_state_dict(dict(state))

@@ -27,7 +27,7 @@ _ROOM = 1024
 _COUNTED = 2048  # packets of a trace
 
 
-def stateful(tokenization: Tokenization) -> StatefulTokenization:
+def stateful(tokenization: Tokenization) -> StatefulTokenization | PlainTokenization:
     """Return the tokenization itself, or one that lends it a state."""
     # isinstance would run every property of the protocol, before there is anything to tell.
     return (

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch.multiprocessing import start_processes
+from torch.multiprocessing.spawn import start_processes
 
 from baselines.gpt.model import Network
 from baselines.gpt.training import Plan, Sequences, train_here

@@ -163,7 +163,8 @@ class _Training:
         if self.validation:
             self.network.eval()
             with torch.no_grad():
-                total, count = self._loss(self.network, *(part.to(self.device) for part in self.held), None)
+                tokens, columns = (part.to(self.device) for part in self.held)
+                total, count = self._loss(self.network, tokens, columns, None)
             checked = float(total / count.clamp(min=1))
         progress.curve.append({"step": progress.step, "loss": float(loss), "validation_loss": checked})
         self._report("fit", loss=float(loss), validation_loss=checked)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -98,6 +98,9 @@ class Network(nn.Module):
     What it shows is what ``baselines.gpt.model.Network`` shows, so that both are trained and sampled alike.
     """
 
+    starts: Tensor
+    chosen: Tensor
+
     def __init__(self, shape: Shape, vocabulary: int, columns: Sequence[int], chosen: Sequence[int]) -> None:
         """columns: number of values of each state column. chosen: the tokens that are scored, ascending."""
         super().__init__()
@@ -128,14 +131,18 @@ class Network(nn.Module):
             for layer in self.layers:
                 x = layer(x)
             return self.score(x)
-        for layer, mixer in zip(self.layers, self._published(), strict=True):
+        for layer, mixer in zip(self.mixing(), self._published(), strict=True):
             x = x + mixer(layer.before(x))
         return self.score(x)
+
+    def mixing(self) -> list[Layer]:
+        """Return the layers by their own type, which a ``ModuleList`` doesn't tell."""
+        return [cast(Layer, layer) for layer in self.layers]
 
     def _published(self) -> list[Any]:
         """Return transformers' mixers; kept beside the modules, whose weights they share."""
         if not self._mixers:
-            self._mixers.extend(published_mixer(layer) for layer in self.layers)
+            self._mixers.extend(published_mixer(layer) for layer in self.mixing())
         for mixer in self._mixers:
             mixer.train(self.training)
         return self._mixers
@@ -167,7 +174,7 @@ class Decoder:
 
     def step(self, x: Tensor) -> Tensor:
         """Take the embedding of one more position, [rows, width]; return scores [rows, chosen]."""
-        for k, layer in enumerate(self._network.layers):
+        for k, layer in enumerate(self._network.mixing()):
             x, self._past[k], self._state[k] = layer.step(x, self._past[k], self._state[k])
         return self._network.score(x)
 

@@ -55,7 +55,7 @@ def train(
         signal = noising.alphas_cumprod[times.to(noising.alphas_cumprod.device)].to(device)
         loss = palette.cross_entropy(network(noisy, signal, times.to(device), asked), clean)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         rate.step()

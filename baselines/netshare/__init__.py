@@ -135,7 +135,7 @@ class NetShare:
                     loss = loss + judge(fake).mean() - judge(real).mean()
                     loss = loss + PENALTY * gradient_penalty(judge, real, fake, noise)
                 judging.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 judging.step()
                 distance = float(loss.detach())
             made = self._generator(told, self._generator.draw_noise(batch, noise).to(self._device))
@@ -144,7 +144,7 @@ class NetShare:
                 torch.zeros((), device=self._device),
             )
             makes.zero_grad(set_to_none=True)
-            fooled.backward()  # type: ignore[no-untyped-call]
+            fooled.backward()
             makes.step()
             if (step + 1) % 100 == 0 or step + 1 == steps:
                 log.report("fit", step + 1, steps, critic_loss=distance, generator_loss=float(fooled.detach()))

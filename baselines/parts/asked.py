@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -41,6 +41,21 @@ class Asked(NamedTuple):
     began: float
 
 
+class AskedRows(NamedTuple):
+    """The fields of many ``Asked``, a row each: courses are [rows, windows or steps], numbers [rows]."""
+
+    rungs: NDArray[np.int64]
+    stalls: NDArray[np.int64]
+    window: NDArray[np.float64]
+    links: NDArray[np.int64]
+    rates: NDArray[np.float64]
+    step: NDArray[np.float64]
+    loss: NDArray[np.int64]
+    delay: NDArray[np.float64]
+    startup: NDArray[np.float64]
+    began: NDArray[np.float64]
+
+
 def asked_of(condition: Condition, began: float = 0.0) -> Asked:
     """Return what a condition asks for of a flow that begins ``began`` seconds into its trace."""
     labels, network = condition.labels, condition.network
@@ -60,15 +75,16 @@ def asked_of(condition: Condition, began: float = 0.0) -> Asked:
     )  # fmt: skip
 
 
-def stack(asked: Sequence[Asked]) -> Asked:
+def stack(asked: Sequence[Asked]) -> AskedRows:
     """Return many as one whose fields have a row each; shorter courses go on as they end."""
     rows = [[np.asarray(value) for value in one] for one in asked]
-    return Asked(*(_stack_column(column) for column in zip(*rows, strict=True)))
+    return AskedRows(*(_stack_column(column) for column in zip(*rows, strict=True)))
 
 
-def take_rows(asked: Asked, rows: NDArray[np.int64]) -> Asked:
+def take_rows(asked: AskedRows, rows: NDArray[np.int64]) -> AskedRows:
     """Return some of the rows of what ``stack`` made."""
-    return Asked(*(column[rows] for column in asked))
+    columns: Iterator[NDArray[Any]] = iter(asked)
+    return AskedRows(*(column[rows] for column in columns))
 
 
 def _stack_column(column: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -71,8 +71,8 @@ def learn_payloads(examples: Sequence[Example], applications: Sequence[str]) -> 
 def draw_gap(place: int, random: Any) -> int:
     """Draw a gap in ns, log-uniform within its bin."""
     if place == 0:
-        return np.int64(random.random() * 10.0**FIRST_DECADE)
-    return np.int64(10.0 ** (FIRST_DECADE + (place - 1 + random.random()) / PER_DECADE))
+        return int(random.random() * 10.0**FIRST_DECADE)
+    return int(10.0 ** (FIRST_DECADE + (place - 1 + random.random()) / PER_DECADE))
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -220,7 +220,6 @@ def _gap_edges(logs: NDArray[np.float64], wanted: int, border: int) -> NDArray[n
 def _quantiles(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
     """Nine quantiles of the values in a bin; evenly spread between the outermost where there are too few to tell."""
     if len(values) < 2 * _QUANTILES:
-        ends = (values.min(), values.max()) if len(values) else (low, high)
-        return np.clip(np.linspace(*ends, _QUANTILES), low, high)
-    inside = np.quantile(values, np.linspace(0, 1, _QUANTILES))
-    return np.asarray(np.clip(inside, low, high))
+        least, most = (float(values.min()), float(values.max())) if len(values) else (low, high)
+        return np.linspace(least, most, _QUANTILES).clip(low, high)
+    return np.quantile(values, np.linspace(0, 1, _QUANTILES)).clip(low, high)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.parts.asked import DELAYS, LINKS, LOSSES, RUNGS, STALLS, Asked, asked_of, delay_level, stack, take_rows
+from baselines.parts.asked import DELAYS, LINKS, LOSSES, RUNGS, STALLS, asked_of, delay_level, stack, take_rows
 from benchmark.method import IntArray
 from benchmark.trace import Condition
 
@@ -27,7 +27,7 @@ class Told:
     """What a batch of conditions asks for, one row a condition."""
 
     def __init__(self, conditions: Sequence[Condition]) -> None:
-        self._asked: Asked = stack([asked_of(condition) for condition in conditions])
+        self._asked = stack([asked_of(condition) for condition in conditions])
         self._delay = np.array([delay_level(delay) for delay in self._asked.delay], np.int64)
 
     def keep(self, rows: IntArray) -> None:

@@ -80,9 +80,9 @@ class Joint:
     @property
     def drawn(self) -> NDArray[np.bool_]:
         """Transport and end are the writer's; symbols that training never showed are nobody's."""
-        drawn = ~self._seen.any(axis=0)
+        drawn: NDArray[np.bool_] = np.logical_not(self._seen.any(axis=0))
         drawn[:FIRST_SYMBOL] = True
-        return np.asarray(drawn)
+        return drawn
 
     def encode(self, trace: Trace) -> IntArray:
         """Return the token numbers of a trace, int64 [packets + 2]."""

@@ -57,7 +57,7 @@ def find_headers(sketch: Sketch, condition: Condition) -> tuple[Headers, IntArra
             opened[0] = 0.0
     if not len(at):
         nothing, none = np.zeros(0), np.zeros(0, np.int64)
-        empty = Headers(*[nothing] * 5, none, none > 0, asked)
+        empty = Headers(nothing, nothing, nothing, nothing, nothing, none, none > 0, asked)
         return empty, none, opens
     data = ~sketch.up & (sketch.payload > 0)
     size = np.add.reduceat(np.where(data, sketch.payload, 0).astype(float), at)

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -55,6 +57,23 @@ def test_the_page_on_adding_a_tokenization_adds_one(tmp_path):
         assert len(tokens) == 2 * len(real) + 2
     for made in generator.sample([trace.condition for trace in corpus.test], 0):
         assert not first_violation(made, check(made, with_tshark=False))
+
+
+@pytest.mark.parametrize("page", ["add-a-method", "add-a-tokenization"])
+def test_what_a_page_adds_passes_lint_and_types(page, tmp_path):
+    added = tmp_path / "added.py"
+    added.write_text(blocks("python", page)[0])
+    # Checked in the place of a method, since both tools have rules of their own for that folder.
+    there = "baselines/markov.py"
+    for tool in (
+        ["ruff", "check", "--stdin-filename", there, "-"],
+        ["ruff", "format", "--check", "--stdin-filename", there, "-"],
+        ["mypy", "--cache-dir", str(tmp_path / "cache"), "--shadow-file", there, str(added), there],
+    ):
+        told = subprocess.run(
+            [sys.executable, "-m", *tool], input=added.read_text(), cwd=ROOT, capture_output=True, text=True
+        )
+        assert told.returncode == 0, told.stdout + told.stderr
 
 
 def test_commands_of_the_page_are_commands(monkeypatch):

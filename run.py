@@ -12,6 +12,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from benchmark.commands.piped import piped_output
 from benchmark.harness.ending import conclude, ended
 from benchmark.harness.matrix import run_with_references
 from benchmark.harness.mirror import mirror
@@ -41,10 +42,6 @@ if __name__ == "__main__":
     register_resolvers()
     check_choices(sys.argv[1:], ROOT / "conf", *offer_submissions(ROOT))
     check_presets(sys.argv[1:])
-    try:
+    with piped_output():
         main()
-    except BrokenPipeError:
-        # Whoever read the pipe has gone; so that Python's own flush at exit has nowhere to fail.
-        sys.stdout = None
-        sys.exit(1)
-    sys.exit(conclude(ended, ROOT))
+        sys.exit(conclude(ended, ROOT))

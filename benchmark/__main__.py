@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from benchmark.commands.piped import piped_output
 from benchmark.errors import ConfigError, CorpusError, TraceError, Unsupported
 
 EXAMPLES = """examples:
@@ -51,10 +52,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, CorpusError, TraceError, Unsupported) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        # Whoever read the pipe has gone; so that Python's own flush at exit has nowhere to fail.
-        sys.stdout = None
-        return 1
 
 
 def _run_cell(chosen: argparse.Namespace) -> int:
@@ -69,4 +66,5 @@ def _run_cell(chosen: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with piped_output():
+        sys.exit(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from benchmark.commands.piped import piped_output
 from benchmark.errors import ConfigError, CorpusError, Incompatible, TraceError, Unsupported, nearest
 
 EXAMPLES = """examples:
@@ -46,10 +47,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, CorpusError, Incompatible, TraceError, Unsupported) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        # Whoever read the pipe has gone; so that Python's own flush at exit has nowhere to fail.
-        sys.stdout = None
-        return 1
 
 
 def _add_router(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -79,4 +76,5 @@ def _set_up(chosen: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with piped_output():
+        sys.exit(main())

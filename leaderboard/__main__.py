@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from benchmark.commands.piped import piped_output
 from leaderboard.commands import (
     answers,
     build,
@@ -47,13 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
         command.add(subparsers)
     chosen = parser.parse_args(arguments)
     modules = {module.__name__.rpartition(".")[2]: module for module in COMMANDS}
-    try:
-        return int(modules[chosen.command].run(chosen))
-    except BrokenPipeError:
-        # Whoever read the pipe has gone; so that Python's own flush at exit has nowhere to fail.
-        sys.stdout = None
-        return 1
+    return int(modules[chosen.command].run(chosen))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with piped_output():
+        sys.exit(main())

@@ -161,11 +161,11 @@ class Decoder:
     """States of a batch of rows that started together, for one step at a time."""
 
     def __init__(self, network: Network, rows: int) -> None:
-        self._network = network
+        self._network, self._layers = network, network.mixing()
         shape, device = network.shape, network.head.weight.device
         mixed, heads = shape.inner + 2 * shape.state, shape.inner // shape.channels
-        self._past = [torch.zeros(rows, shape.kernel - 1, mixed, device=device) for _ in network.layers]
-        self._state = [torch.zeros(rows, heads, shape.state, shape.channels, device=device) for _ in network.layers]
+        self._past = [torch.zeros(rows, shape.kernel - 1, mixed, device=device) for _ in self._layers]
+        self._state = [torch.zeros(rows, heads, shape.state, shape.channels, device=device) for _ in self._layers]
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows only."""
@@ -174,7 +174,7 @@ class Decoder:
 
     def step(self, x: Tensor) -> Tensor:
         """Take the embedding of one more position, [rows, width]; return scores [rows, chosen]."""
-        for k, layer in enumerate(self._network.mixing()):
+        for k, layer in enumerate(self._layers):
             x, self._past[k], self._state[k] = layer.step(x, self._past[k], self._state[k])
         return self._network.score(x)
 

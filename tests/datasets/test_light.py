@@ -1,7 +1,6 @@
-"""The light player: its rules and its buffer on cases worked out by hand, and whole sessions over a real link."""
+"""Whole sessions of the light player over a real link."""
 
 import json
-import math
 import os
 import shutil
 import statistics
@@ -12,8 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed" / "players"))
@@ -24,8 +21,6 @@ pytest.importorskip("h2", reason="make testbed installs it")
 import cross
 import media_bytes
 import servers
-from adaptation import Occupancy, Throughput, first_estimate, highest_within, make_adaptation
-from buffer import AUDIO, RESUME, START, VIDEO, Buffer
 from session import Link, Session
 
 from benchmark.errors import Unsupported
@@ -33,217 +28,6 @@ from benchmark.errors import Unsupported
 TESTBED = Path(__file__).resolve().parents[2] / "datasets" / "testbed"
 SLOW = 11  # a seed whose first estimate is low, so that playback begins soon
 OUTAGE = 5.0
-BITS = (1e6, 2e6, 3e6, 5e6)
-
-
-# The adaptations
-
-
-def test_throughput_is_a_harmonic_mean_of_the_last_samples():
-    rule = Throughput(BITS, estimate=1e7, safety=0.8, memory=2)
-    assert rule.choose(0.0) == 3
-    for sample in (9e9, 2e6, 6e6):
-        rule.measured(sample)
-    assert rule.estimate() == pytest.approx(2 / (1 / 2e6 + 1 / 6e6))
-    assert rule.choose(100.0) == 1  # 0.8 of 3 Mbit/s
-    rule.measured(0.0)
-    assert rule.estimate() == pytest.approx(3e6)
-
-
-def test_occupancy_follows_the_paper_once_it_started():
-    rule = Occupancy(BITS, estimate=0.0, room=40.0, segment=4.0)  # the map runs from 15 s (1 Mbit/s) to 36 s (5 Mbit/s)
-    rule.measured(1e9)
-    assert rule.choose(0.0) == 0
-    assert rule.choose(15.0) == 0
-    assert rule.choose(20.2) == 0  # 1.99 Mbit/s: not yet the next rung
-    assert rule.choose(20.3) == 1
-    assert rule.choose(30.8) == 2  # 4.01 Mbit/s
-    assert rule.choose(21.0) == 2  # 2.14 Mbit/s: not yet down to the rung before
-    assert rule.choose(20.2) == 1  # 1.99 Mbit/s: the lowest rung of at least that
-    assert rule.choose(36.0) == 3
-    assert rule.choose(14.0) == 0
-
-
-def test_occupancy_holds_its_first_rung_while_the_buffer_rises():
-    rule = Occupancy(BITS, estimate=5e6, room=40.0, segment=4.0)
-    assert [rule.choose(level) for level in (0.0, 4.0, 8.0, 12.0)] == [2, 2, 2, 2]
-    assert rule.choose(11.0) == 0
-    assert rule.choose(14.0) == 0
-    stuck = Occupancy(BITS, estimate=5e6, room=40.0, segment=4.0)
-    assert [stuck.choose(level) for level in (0.0, 4.0, 4.0)] == [2, 2, 0]
-
-
-def test_occupancy_takes_no_segment_that_would_empty_the_buffer():
-    rule = Occupancy(BITS, estimate=1e6, room=8.0, segment=4.0)
-    rule.measured(1e6)
-    assert rule.choose(8.0) == 0  # at 0.7 Mbit/s, 8 s bring 5.6 Mbit, less than a segment of the rung above
-    fast = Occupancy(BITS, estimate=1e6, room=8.0, segment=4.0)
-    fast.measured(2.2e6)
-    assert fast.choose(8.0) == 2  # 12.3 Mbit
-
-
-def test_adaptations_refuse_what_makes_no_sense():
-    with pytest.raises(ValueError, match="no adaptation 'magic'"):
-        make_adaptation("magic", BITS, 1e6, 8.0, 4.0)
-    with pytest.raises(ValueError, match="ascend"):
-        make_adaptation("rate", (2e6, 1e6), 1e6, 8.0, 4.0)
-    with pytest.raises(ValueError, match="no room"):
-        make_adaptation("buffer", BITS, 1e6, 0.0, 4.0)
-
-
-@given(st.lists(st.floats(1e3, 1e8), min_size=1, max_size=8), st.floats(1, 1e8))
-def test_throughput_never_exceeds_its_safe_share(samples, estimate):
-    rule = Throughput(BITS, estimate)
-    for sample in samples:
-        rule.measured(sample)
-    rung = rule.choose(0.0)
-    assert rung == 0 or BITS[rung] <= 0.8 * max(samples)
-    assert highest_within(BITS, 0.0) == 0
-
-
-def config(**changes):
-    link = Link(down=((0.0, 2.0), (30.0, 4.0)))
-    return Session("s", "streaming", "light", "h2", link, **changes).as_dict()
-
-
-def test_first_estimate_is_the_links_mean_mistaken_without_bias():
-    steps = ((0.0, 2.0), (30.0, 4.0), (60.0, 99.0))
-    estimates = [first_estimate(steps, 60.0, seed) for seed in range(400)]
-    assert statistics.median(estimates) == pytest.approx(3e6, rel=0.15)
-    assert statistics.stdev(map(math.log, estimates)) == pytest.approx(0.5, rel=0.15)
-    assert first_estimate(steps, 60.0, 3) == estimates[3]
-
-
-# The buffer
-
-
-def fill(buffer, now, *tracks, height=360):
-    for track in tracks:
-        buffer.append(track, now, height)
-
-
-def test_playback_starts_with_enough_of_picture_and_sound():
-    buffer = Buffer(offset=10.0, segment=4.0, goal=30.0)  # the first segment, from 8 s, leaves 2 s of it
-    assert buffer.next_segment(VIDEO) == 2
-    fill(buffer, 1.0, VIDEO, AUDIO)
-    assert buffer.state(1.5).playing is False
-    assert buffer.state(1.5).height == 0
-    fill(buffer, 2.0, VIDEO)
-    assert buffer.started is None
-    fill(buffer, 3.0, AUDIO)
-    assert buffer.started == 3.0
-    state = buffer.state(5.0)
-    assert (state.playhead, state.ahead, state.stalled, state.played) == (12.0, 4.0, 0.0, 2.0)
-    assert START < 4.0 < RESUME
-
-
-def test_a_dry_buffer_stalls_and_resumes_after_the_stated_amount():
-    buffer = Buffer(offset=0.0, segment=4.0, goal=30.0)
-    fill(buffer, 0.0, VIDEO, AUDIO, height=240)
-    state = buffer.state(6.0)
-    assert (state.playhead, state.stalled, state.playing, state.height) == (4.0, 2.0, False, 240)
-    fill(buffer, 7.0, VIDEO, AUDIO, height=720)
-    assert buffer.state(8.0).playing is False  # 4 s are less than RESUME
-    fill(buffer, 9.0, VIDEO, AUDIO)
-    state = buffer.state(10.0)
-    assert (state.playhead, state.stalled, state.playing, state.height) == (5.0, 5.0, True, 720)
-    assert [(at, name) for at, name, _ in buffer.events] == [(0.0, "playing"), (4.0, "stalled"), (9.0, "playing")]
-
-
-def test_a_goal_below_two_segments_still_plays():
-    buffer = Buffer(offset=0.0, segment=4.0, goal=1.0)
-    assert (buffer.goal, buffer.room) == (8.0, 4.0)
-    fill(buffer, 0.0, VIDEO, AUDIO)
-    buffer.advance(10.0)
-    fill(buffer, 10.0, VIDEO, AUDIO)
-    assert buffer.state(10.0).playing  # RESUME wouldn't fit
-    with pytest.raises(ValueError, match="no playback"):
-        Buffer(-1.0, 4.0, 30.0)
-
-
-@given(
-    st.floats(0, 500),
-    st.floats(8, 60),
-    st.lists(st.tuples(st.sampled_from([VIDEO, AUDIO]), st.floats(0.01, 9)), max_size=60),
-)
-def test_no_second_is_lost(offset, goal, fetches):
-    buffer = Buffer(offset, 4.0, goal)
-    now = 0.0
-    for track, took in fetches:
-        now += took
-        buffer.advance(now)
-        if buffer.wait(track) == 0:
-            buffer.append(track, now, 360)
-            assert buffer.level(track) <= buffer.goal + 1e-6
-        state = buffer.state(now)
-        if buffer.started is not None:
-            assert state.played + state.stalled == pytest.approx(now - buffer.started, abs=1e-6)
-        else:
-            assert state.played == state.stalled == state.height == 0
-        assert state.ahead >= 0
-
-
-# Media of random bytes, cross traffic, servers
-
-
-def test_the_film_of_bytes_is_laid_out_as_a_real_one(tmp_path):
-    film = media_bytes.prepare_bytes(tmp_path)
-    ladder = json.loads((film / "ladder.json").read_text())
-    assert [len(sizes) for sizes in ladder["sizes"]] == [12] * 7
-    assert ladder["bits"][:6] == sorted(ladder["bits"][:6])
-    for representation, sizes in enumerate(ladder["sizes"]):
-        for number, size in enumerate(sizes, start=1):
-            assert (film / f"c{representation}-{number}.m4s").stat().st_size == size
-    assert (film / "manifest.mpd").read_text().count("<Representation ") == 7
-    before = (film / "ladder.json").stat().st_mtime_ns
-    media_bytes.prepare_bytes(tmp_path)
-    assert (film / "ladder.json").stat().st_mtime_ns == before
-    assert [path.name for path in tmp_path.iterdir()] == ["bytes"]
-
-
-def test_pages_are_seeded_and_of_the_stated_sizes():
-    def pages(seed):
-        drawn = cross.draw_pages(seed)
-        return [next(drawn) for _ in range(300)]
-
-    assert pages(1) == pages(1) != pages(2)
-    sizes = [size for _, page in pages(1) for size in page]
-    assert all(8 <= len(page) <= 25 for _, page in pages(1))
-    assert statistics.median(sizes) == pytest.approx(15_000, rel=0.1)
-    assert max(sizes) <= 1_000_000
-    assert statistics.mean(think for think, _ in pages(1)) == pytest.approx(8.0, rel=0.2)
-
-
-def test_downloads_are_modest():
-    wide = [cross.draw_downloads(seed, 60.0, 1000.0) for seed in range(200)]
-    assert {len(downloads) for downloads in wide} == {1, 2}
-    assert all(1e6 <= one.size <= 8e6 and 0 < one.begin < 60 for downloads in wide for one in downloads)
-    for downloads in (cross.draw_downloads(seed, 60.0, 1.0) for seed in range(50)):
-        assert sum(one.size for one in downloads) <= 0.25 * 60e6 / 8 + 2
-    assert cross.mean_rate(config(duration=40.0)) == pytest.approx(2.5)
-
-
-def test_a_bound_port_is_found_in_the_kernels_table():
-    table = (
-        "  sl  local_address rem_address   st tx_queue rx_queue\n"
-        "   0: 01004D0A:01BB 00000000:0000 0A 00000000:00000000\n"
-        "   1: 01004D0A:20FB 02004D0A:9999 01 00000000:00000000\n"
-    )
-    assert servers.is_bound(table, "10.77.0.1", 443)
-    assert not servers.is_bound(table, "10.77.0.1", 8443)
-    assert not servers.is_bound(table, "10.77.0.2", 443)
-
-
-def test_a_certificate_is_pinned_by_its_public_key(tmp_path):
-    first, again = servers.make_certificate(tmp_path), servers.make_certificate(tmp_path)
-    assert len(first.spki) == 44
-    assert first.spki != again.spki
-    assert first.key.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(servers.ServerError, match="can't be told"):
-        servers.nginx_config(tmp_path / 'a"b', "films", tmp_path, again, 443)
-
-
-# Whole sessions
 
 
 @dataclass

@@ -21,6 +21,7 @@ EXAMPLES = """examples:
 """
 
 
+@piped_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status."""
     parser = argparse.ArgumentParser(
@@ -66,5 +67,4 @@ def _run_cell(chosen: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    with piped_output():
-        sys.exit(main())
+    sys.exit(main())

@@ -19,6 +19,7 @@ EXAMPLES = """examples:
 ROUTERS = ("qemu_arm64",)
 
 
+@piped_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status: 2 where it can't be done here, with the reason."""
     parser = argparse.ArgumentParser(
@@ -76,5 +77,4 @@ def _set_up(chosen: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    with piped_output():
-        sys.exit(main())
+    sys.exit(main())

@@ -38,6 +38,7 @@ COMMANDS = (
 )
 
 
+@piped_output()
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status."""
     parser = argparse.ArgumentParser(
@@ -52,5 +53,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    with piped_output():
-        sys.exit(main())
+    sys.exit(main())

@@ -38,14 +38,13 @@ from yaml import YAMLError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmark.errors import ConfigError, CorpusError, TraceError, Unsupported, nearest
 from lane import Lane
 from needs import lacking
 from outcome import UNSUPPORTED
 from plan import CLASSES, Plan, find_plan, read_plan
 from run_plan import Stopped, check_sessions, run_plan, write_plan
 from versions import shaka_path
-
-from benchmark.errors import ConfigError, CorpusError, TraceError, Unsupported, nearest
 
 RESULTS = Path("results") / "testbed"
 TEXTS = ("plan", "out", "sessions", "media", "only", "shaka")

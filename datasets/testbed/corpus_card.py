@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from learnability_table import learnability_tables
-from markdown_table import Row, table
-from player_labels import mode
 
 from benchmark.corpora.embedded import load
 from benchmark.corpora.manifest import Manifest, read_manifest
 from benchmark.corpus import SPLITS, Corpus
 from benchmark.quality.task import STALLED, past_startup
 from benchmark.trace import Trace
+from learnability_table import learnability_tables
+from markdown_table import Row, table
+from player_labels import mode
 
 START, END = "<!-- tables: start -->", "<!-- tables: end -->"
 DESIGN = ("application", "player", "adaptation", "congestion", "clip", "cross", "codec", "height")

@@ -25,6 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmark.errors import Unsupported
 from link.namespaces import (
     MARK,
     clear,
@@ -37,8 +38,6 @@ from link.namespaces import (
     processor_seconds,
 )
 from session import CLIENT_ADDRESS, SERVER_ADDRESS
-
-from benchmark.errors import Unsupported
 
 HERE = Path(__file__).resolve().parent
 # Nothing but the sessions' own packets; servers may listen before the link is there; no memory from session to session.

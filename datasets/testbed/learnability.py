@@ -28,8 +28,6 @@ from joblib import parallel_config
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import task_figures
-from corpus_card import write_card
-
 from benchmark.corpora.embedded import load
 from benchmark.corpora.manifest import read_manifest, write_manifest
 from benchmark.corpora.soundness import fault_of
@@ -37,6 +35,7 @@ from benchmark.corpus import SPLITS, Corpus
 from benchmark.errors import CorpusError
 from benchmark.quality.features import FEATURE_SETS, extract_all
 from benchmark.quality.task import TASKS
+from corpus_card import write_card
 
 BY_SET = "rung"  # the task that is measured on every feature set
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markdown_table import table
-
 from benchmark.corpora.manifest import Manifest
+from markdown_table import table
 
 SHORTCUTS = ("window index", "application", "down bytes")
 TRIVIAL = 0.8  # of the forest's gain; a shortcut with that share makes a label nearly trivial

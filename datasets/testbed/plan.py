@@ -31,13 +31,12 @@ from yaml import YAMLError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmark.errors import ConfigError, nearest
 from draw import Draws, mapping, whole
 from media import FILMS
 from media_bytes import CLIP as BYTES
 from rates import draw_steps
 from session import ADAPTATIONS, BACKENDS, CLIENTS, CONGESTIONS, CROSS_TRAFFIC, KINDS, PROTOCOLS, Link, Session
-
-from benchmark.errors import ConfigError, nearest
 
 PLANS = Path(__file__).resolve().parent / "plans"
 CLASSES = ("light", "chromium", "aiortc", "call")

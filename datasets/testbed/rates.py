@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from draw import Draws, mapping, whole
-
 from benchmark.errors import ConfigError
+from draw import Draws, mapping, whole
 
 # Seconds of schedule beyond the session's duration: the player's start and its last seconds.
 MARGIN = 40.0

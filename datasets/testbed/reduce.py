@@ -30,11 +30,6 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from corpus_card import END, START, write_card
-from player_labels import LADDER, RULE, label_call, label_streaming
-from session import CLIENT_ADDRESS, CROSS_PORT
-from splits import split_traces
-
 from benchmark.capture.pcap import read_packets
 from benchmark.checksum import convention_checksums
 from benchmark.corpora.manifest import Entry, Manifest, file_digest, trace_digest, write_manifest
@@ -44,6 +39,10 @@ from benchmark.storage.compact import read_traces, write_traces
 from benchmark.storage.residuals import microseconds_of
 from benchmark.trace import NANOSECONDS, Condition, Packets, Trace
 from benchmark.wire import SKIP_NONE, TCP
+from corpus_card import END, START, write_card
+from player_labels import LADDER, RULE, label_call, label_streaming
+from session import CLIENT_ADDRESS, CROSS_PORT
+from splits import split_traces
 
 CLIENT = f"{CLIENT_ADDRESS}/32"
 FILE = "traces.parquet"

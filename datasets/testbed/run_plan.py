@@ -16,13 +16,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmark.errors import ConfigError, Unsupported
 from lane import Lane
 from outcome import KEPT, REJECTED, UNSUPPORTED, write_json
 from plan import CLASSES, Plan, class_of
 from session import Session
 from versions import find_versions
-
-from benchmark.errors import ConfigError, Unsupported
 
 HERE = Path(__file__).resolve().parent
 PLAN = "plan.json"

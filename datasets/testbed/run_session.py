@@ -26,6 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmark.errors import Unsupported
 from lane import Lane, Process
 from link import LinkError, open_link
 from machine import Machine
@@ -35,8 +36,6 @@ from session import Link, Session
 from tap import TapError, capture
 from verdict import Evidence, judge
 from versions import PATH
-
-from benchmark.errors import Unsupported
 
 PLAYERS = Path(__file__).resolve().parent / "players"
 PROGRAMS = {

@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.errors import Unsupported
 from lane import Lane, Process
 from link import DEVICE
 from link.namespaces import ip
-
-from benchmark.errors import Unsupported
 
 # Of each packet, from its IP header on.
 SNAPLEN = 96

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from learnability_table import SHORTCUTS
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
@@ -24,6 +23,7 @@ from benchmark.metrics.judge import (
 from benchmark.quality.features import FEATURE_SETS, FeatureTable, feature_names
 from benchmark.quality.task import Examples, FloatArray, Task, gather
 from benchmark.trace import Trace
+from learnability_table import SHORTCUTS
 
 SEEDS = (0, 1, 2)  # ways to cut the sessions
 FOLDS = 5

@@ -1,16 +1,11 @@
 """Whether this machine can make lanes: pairs of network namespaces."""
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-
-from lane import Lane
-
 from benchmark.errors import Unsupported
+from lane import Lane
 
 
 def needs_namespaces():

@@ -2,18 +2,12 @@
 
 import math
 import statistics
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed" / "players"))
-
 from adaptation import Occupancy, Throughput, first_estimate, highest_within, make_adaptation
-from session import Link, Session
 
 BITS = (1e6, 2e6, 3e6, 5e6)
 
@@ -78,11 +72,6 @@ def test_throughput_never_exceeds_its_safe_share(samples, estimate):
     rung = rule.choose(0.0)
     assert rung == 0 or BITS[rung] <= 0.8 * max(samples)
     assert highest_within(BITS, 0.0) == 0
-
-
-def config(**changes):
-    link = Link(down=((0.0, 2.0), (30.0, 4.0)))
-    return Session("s", "streaming", "light", "h2", link, **changes).as_dict()
 
 
 def test_first_estimate_is_the_links_mean_mistaken_without_bias():

@@ -14,23 +14,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed" / "players"))
-
 from player_labels import label_call, label_streaming
-from session import CLIENT_ADDRESS, HOST, SERVER_ADDRESS, Link, Session
+from session import CLIENT_ADDRESS, SERVER_ADDRESS, Link, Session
+from tests.datasets.player_settings import BROWSER_SETTINGS
 
 PLAYERS = Path(__file__).resolve().parents[2] / "datasets" / "testbed" / "players"
-CONFIG = {
-    "url": f"https://{HOST}/street/manifest.mpd",
-    "address": SERVER_ADDRESS,
-    "port": 443,
-    "spki": "c3BraQ==",
-    "codec": "H264",
-    "height": 720,
-    "seed": 5,
-    "notes": {},
-}
 
 
 def needs(*programs):
@@ -193,7 +181,7 @@ def test_aiortc_calls_aiortc(tmp_path):
 def test_a_player_killed_leaves_no_browser(tmp_path, number):
     needs("chromium", "ffmpeg")
     pytest.importorskip("playwright")
-    config = {**CONFIG, "protocol": "h2", "duration": 60.0, "offset": 0, "buffer": 10, "shaka": shaka()}
+    config = {**BROWSER_SETTINGS, "protocol": "h2", "duration": 60.0, "offset": 0, "buffer": 10, "shaka": shaka()}
     (tmp_path / "config.json").write_text(json.dumps(config))
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, str(PLAYERS / "chromium.py"), str(tmp_path / "config.json"), str(tmp_path / "log.json")]

@@ -1,14 +1,8 @@
 """The light player's buffer, on cases worked out by hand."""
 
-import sys
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed" / "players"))
 
 from buffer import AUDIO, RESUME, START, VIDEO, Buffer
 

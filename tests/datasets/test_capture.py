@@ -12,23 +12,21 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("cryptography", reason="make testbed installs it")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
 
 import capture
 import run_plan
 import verdict
+from benchmark.capture.pcap import write_pcap
+from benchmark.corpora import embedded
+from benchmark.errors import ConfigError, Unsupported
 from link.namespaces import left_over
 from needs import lacking, modules, programs
 from plan import find_plan, make_plan, read_plan
 from run_session import first_packet
 from session import Link, Session
+from tests.benchmark.packet_making import packets_from
 from verdict import Evidence, judge
 from versions import find_versions
-
-from benchmark.capture.pcap import write_pcap
-from benchmark.corpora import embedded
-from benchmark.errors import ConfigError, Unsupported
-from tests.benchmark.packet_making import packets_from
 
 TESTBED = Path(__file__).resolve().parents[2] / "datasets" / "testbed"
 START = 1_700_000_000.0

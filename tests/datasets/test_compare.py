@@ -1,17 +1,13 @@
 """Two captures of the same sessions: what agrees, what is beyond its tolerance, the command."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-
 import compare
-
 from benchmark.corpora.embedded import load
 from benchmark.errors import CorpusError
 from benchmark.trace import Labels

@@ -1,22 +1,13 @@
 """Learnability: planted labels are found, shuffled ones aren't, sessions never leak; and the card's tables."""
 
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-
 import learnability
 import task_figures
-from corpus_card import access_rate, dominating_rung, stalls_after_startup, tables, write_card
-from learnability import unscored
-from learnability_table import learnability_tables
-from task_figures import folded_losses, measure_task
-
 from benchmark.corpora import embedded
 from benchmark.corpora.manifest import Entry, Manifest, file_digest, read_manifest, trace_digest, write_manifest
 from benchmark.metrics import judge
@@ -24,6 +15,10 @@ from benchmark.quality.features import FeatureTable, feature_names
 from benchmark.quality.task import TASKS, gather, past_startup
 from benchmark.storage.compact import write_traces
 from benchmark.trace import Condition, Labels
+from corpus_card import access_rate, dominating_rung, stalls_after_startup, tables, write_card
+from learnability import unscored
+from learnability_table import learnability_tables
+from task_figures import folded_losses, measure_task
 from tests.benchmark.packet_making import packets_from, trace_from
 from tests.benchmark.test_downstream import LADDER, session
 

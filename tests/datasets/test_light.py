@@ -12,18 +12,14 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed" / "players"))
-
 pytest.importorskip("cryptography", reason="make testbed installs it")
 pytest.importorskip("h2", reason="make testbed installs it")
 
 import cross
 import media_bytes
 import servers
-from session import Link, Session
-
 from benchmark.errors import Unsupported
+from session import Link, Session
 
 TESTBED = Path(__file__).resolve().parents[2] / "datasets" / "testbed"
 SLOW = 11  # a seed whose first estimate is low, so that playback begins soon

@@ -2,13 +2,8 @@
 
 import json
 import statistics
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed" / "players"))
 
 pytest.importorskip("cryptography", reason="make testbed installs it")
 pytest.importorskip("h2", reason="make testbed installs it")
@@ -16,8 +11,7 @@ pytest.importorskip("h2", reason="make testbed installs it")
 import cross
 import media_bytes
 import servers
-
-from tests.datasets.test_adaptation import config
+from session import Link, Session
 
 
 def test_the_film_of_bytes_is_laid_out_as_a_real_one(tmp_path):
@@ -54,7 +48,9 @@ def test_downloads_are_modest():
     assert all(1e6 <= one.size <= 8e6 and 0 < one.begin < 60 for downloads in wide for one in downloads)
     for downloads in (cross.draw_downloads(seed, 60.0, 1.0) for seed in range(50)):
         assert sum(one.size for one in downloads) <= 0.25 * 60e6 / 8 + 2
-    assert cross.mean_rate(config(duration=40.0)) == pytest.approx(2.5)
+    link = Link(down=((0.0, 2.0), (30.0, 4.0)))
+    session = Session("s", "streaming", "light", "h2", link, duration=40.0)
+    assert cross.mean_rate(session.as_dict()) == pytest.approx(2.5)
 
 
 def test_a_bound_port_is_found_in_the_kernels_table():

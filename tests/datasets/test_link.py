@@ -12,15 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-
+from benchmark.capture.pcap import read_frames
+from benchmark.errors import Unsupported
 from lane import Lane
 from link import DEVICE, LinkError, namespaces, open_link
 from session import CLIENT_ADDRESS, SERVER_ADDRESS, Link
 from tap import TapError, capture
-
-from benchmark.capture.pcap import read_frames
-from benchmark.errors import Unsupported
 from tests.datasets.lanes import needs_namespaces
 
 # What a backend may miss of what was asked: a share of the rate, ms of the delay (a busy machine wakes late).

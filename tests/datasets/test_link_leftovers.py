@@ -10,11 +10,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-
 from lane import Lane
 from link import namespaces
-
 from tests.datasets.lanes import needs_namespaces
 
 TESTBED = Path(namespaces.__file__).parents[1]

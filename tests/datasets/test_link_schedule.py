@@ -3,15 +3,11 @@
 import math
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
 
 from link import LinkReport, namespaces
 from link.relay import Lateness

@@ -2,20 +2,15 @@
 
 import copy
 import math
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-
+from benchmark.errors import ConfigError
 from draw import Draws
 from plan import PLANS, class_of, find_plan, make_plan, read_plan
-
-from benchmark.errors import ConfigError
 
 SHARES = {"train": 0.5, "validation": 0.17, "test": 0.33}
 

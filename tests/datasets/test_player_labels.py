@@ -1,16 +1,11 @@
 """The label rule, on players' logs worked out by hand."""
 
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-
 from player_labels import label_call, label_streaming, mode, playhead_moves
-
 from tests.datasets.player_logs import START, call_log, streaming_log
 
 

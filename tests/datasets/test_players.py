@@ -8,12 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed" / "players"))
 
 import browser
 import call
@@ -22,17 +18,7 @@ import camera
 import chromium
 import running
 from session import HOST, SERVER_ADDRESS
-
-CONFIG = {
-    "url": f"https://{HOST}/street/manifest.mpd",
-    "address": SERVER_ADDRESS,
-    "port": 443,
-    "spki": "c3BraQ==",
-    "codec": "H264",
-    "height": 720,
-    "seed": 5,
-    "notes": {},
-}
+from tests.datasets.player_settings import BROWSER_SETTINGS
 
 
 def test_the_first_estimate_is_log_uniform_and_the_seeds_own():
@@ -44,8 +30,8 @@ def test_the_first_estimate_is_log_uniform_and_the_seeds_own():
 
 
 def test_http3_is_forced_and_http2_kept_by_flags():
-    over_udp = chromium.browser_flags({**CONFIG, "protocol": "h3"})
-    over_tcp = chromium.browser_flags({**CONFIG, "protocol": "h2"})
+    over_udp = chromium.browser_flags({**BROWSER_SETTINGS, "protocol": "h3"})
+    over_tcp = chromium.browser_flags({**BROWSER_SETTINGS, "protocol": "h2"})
     assert f"--origin-to-force-quic-on={HOST}:443" in over_udp
     assert "--disable-quic" not in over_udp
     assert "--disable-quic" in over_tcp
@@ -54,19 +40,21 @@ def test_http3_is_forced_and_http2_kept_by_flags():
 
 
 def test_a_calls_ends_get_their_own_cameras():
-    server = call.end_settings({**CONFIG, "notes": {"camera_fps": 20, "scene": "walk"}}, "server")
-    client = call.end_settings(CONFIG, "client")
+    server = call.end_settings({**BROWSER_SETTINGS, "notes": {"camera_fps": 20, "scene": "walk"}}, "server")
+    client = call.end_settings(BROWSER_SETTINGS, "client")
     assert (server["width"], server["height"], server["fps"], server["scene"]) == (1280, 720, 20, "walk")
     assert (client["width"], client["height"], client["fps"]) == (320, 180, 15)
     assert server["codec"] == client["codec"] == "H264"
     assert server["maximum"] == 0 < client["maximum"]
-    assert {call.end_settings({**CONFIG, "seed": seed}, "server")["scene"] for seed in range(20)} == set(camera.SCENES)
-    assert call.end_settings(CONFIG, "server")["fps"] == 30
+    assert {call.end_settings({**BROWSER_SETTINGS, "seed": seed}, "server")["scene"] for seed in range(20)} == set(
+        camera.SCENES
+    )
+    assert call.end_settings(BROWSER_SETTINGS, "server")["fps"] == 30
 
 
 def test_an_unknown_codec_is_named():
     with pytest.raises(browser.BrowserError, match="VP7"):
-        call.end_settings({**CONFIG, "codec": "VP7"}, "server")
+        call.end_settings({**BROWSER_SETTINGS, "codec": "VP7"}, "server")
 
 
 def test_an_unknown_scene_is_named(tmp_path):

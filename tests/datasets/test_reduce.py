@@ -3,25 +3,21 @@
 import json
 import shutil
 import struct
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "datasets" / "testbed"))
-
 import reduce
-from corpus_card import tables
-from session import Link, Session
-from splits import BLOCK, split_traces
-
 from benchmark.capture.pcap import write_pcap
 from benchmark.checksum import convention_checksums
 from benchmark.corpora import embedded
 from benchmark.corpora.manifest import read_manifest
 from benchmark.storage.compact import read_traces
 from benchmark.trace import NANOSECONDS
+from corpus_card import tables
+from session import Link, Session
+from splits import BLOCK, split_traces
 from tests.benchmark.packet_making import header, packets_from, trace_from
 from tests.datasets.player_logs import START, call_log, streaming_log
 
